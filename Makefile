@@ -1,0 +1,99 @@
+# Everything is done in .venv, which make builds by itself from the hash-pinned requirements/dev.txt.
+.POSIX:
+.SUFFIXES:
+
+PYTHON ?= python3
+VENV = .venv
+BIN = $(VENV)/bin
+ARGS =
+OUT = build/model
+
+PIP = $(BIN)/python -m pip --quiet --quiet --disable-pip-version-check
+TRAIN_PIP = .venv-train/bin/python -m pip --quiet --quiet --disable-pip-version-check
+CHECK_PYTHON = $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+	echo 'This project needs Python 3.11 or newer: say make PYTHON=/path/to/python3.11.' >&2; exit 1; }
+UV_VERSION = 0.13.9
+LOCK = .venv-lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-header --constraints requirements/constraints.in
+
+help:
+	@echo 'make demo     run the simulated inspection line       (ARGS="--plain --seconds 8")'
+	@echo 'make test     run the tests                           (ARGS="-k handshake -m '\''not slow'\''")'
+	@echo 'make lint     ruff, formatting, mypy --strict, import contracts'
+	@echo 'make types    mypy --strict alone'
+	@echo 'make format   let ruff rewrite the sources'
+	@echo 'make bench    run the benchmarks                      (ARGS="--help")'
+	@echo 'make train    train the demo model, in .venv-train    (OUT=build/model ARGS="--help")'
+	@echo 'make lock     resolve requirements/*.txt anew, with hashes'
+	@echo 'make venv     build .venv; the others do it when it is needed'
+	@echo 'make clean    remove the environments, caches and build output'
+	@echo
+	@echo 'PYTHON=python3.12 picks another interpreter (3.11 or newer).'
+
+venv: $(VENV)/.installed
+	@:
+
+# Each stamp is written last: an interrupted installation is taken up again.
+$(VENV)/.locked: requirements/dev.txt
+	@$(CHECK_PYTHON)
+	@echo "building $(VENV) with $$($(PYTHON) --version)"
+	@$(PYTHON) -m venv $(VENV)
+	@$(PIP) install --require-hashes --requirement requirements/dev.txt
+	@touch $@
+
+$(VENV)/.installed: $(VENV)/.locked pyproject.toml
+	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@
+
+demo: $(VENV)/.installed
+	@$(BIN)/gateway demo $(ARGS)
+
+test: $(VENV)/.installed
+	@$(BIN)/python -m pytest $(ARGS)
+
+lint: $(VENV)/.installed
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+types: $(VENV)/.installed
+	@$(BIN)/mypy
+
+format: $(VENV)/.installed
+	@$(BIN)/ruff check --fix
+	@$(BIN)/ruff format
+
+bench: $(VENV)/.installed
+	@$(BIN)/python -m benchmarks $(ARGS)
+
+train: .venv-train/.installed
+	@.venv-train/bin/python -m simulators.training --out $(OUT) $(ARGS)
+
+# A venv of its own: torch is larger than all the rest together. requirements/train.in says why it has no hash.
+.venv-train/.installed: requirements/train.txt requirements/torch.txt pyproject.toml
+	@$(CHECK_PYTHON)
+	@echo "building .venv-train with $$($(PYTHON) --version)"
+	@$(PYTHON) -m venv .venv-train
+	@$(TRAIN_PIP) install --require-hashes --requirement requirements/train.txt
+	@$(TRAIN_PIP) install --requirement requirements/torch.txt
+	@$(TRAIN_PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@
+
+# What is pinned already stays: `make lock ARGS=--upgrade` moves everything, ARGS="--upgrade-package NAME" one.
+lock: .venv-lock/.installed
+	@$(LOCK) $(ARGS) pyproject.toml --output-file requirements/runtime.txt
+	@$(LOCK) $(ARGS) pyproject.toml --group dev --output-file requirements/dev.txt
+	@$(LOCK) $(ARGS) pyproject.toml requirements/train.in --output-file requirements/train.txt
+
+.venv-lock/.installed: Makefile
+	@$(CHECK_PYTHON)
+	@$(PYTHON) -m venv .venv-lock
+	@.venv-lock/bin/python -m pip --quiet --quiet install uv==$(UV_VERSION)
+	@touch $@
+
+clean:
+	rm -rf .venv .venv-train .venv-lock build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.PHONY: help venv demo test lint types format bench train lock clean

@@ -1,0 +1,1 @@
+"""The inspection station: control process, vision workers and what they share."""

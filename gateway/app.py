@@ -1,0 +1,188 @@
+"""The composition root: builds the gateway from its configuration, runs it, and stops it in order."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import signal
+import sys
+from collections.abc import Callable, Coroutine
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from gateway import log as logs  # isort: skip - before structlog: it keeps rich out of the start
+import structlog
+
+from gateway import config as configuration
+from gateway.config import Loaded, StationConfig
+from gateway.history import History, HistoryError
+from gateway.lock import DataLock
+from gateway.station import Pictures, Setup, Station
+from gateway.supervisor import Supervisor
+from gateway.vision.settings import PoolSettings
+from gateway.workers import WorkerPool
+from protocols import links
+from protocols.link import Link
+from protocols.signals import Judgement
+
+FAREWELL = 0.25
+"""Seconds the links stay up after the outputs went invalid, so that a polling PLC sees it."""
+CLOSE_WAIT = 5.0
+
+log = structlog.get_logger("gateway")
+
+
+class Gateway:
+    """All parts of one running gateway; `run` returns after an orderly stop."""
+
+    def __init__(self, loaded: Loaded, boot_id: int) -> None:
+        config = loaded.config
+        self.config = config
+        self.history = History(config.data_dir / "history.sqlite3", boot_id=boot_id, trouble=self._store_trouble)
+        self.stop = asyncio.Event()
+        built, services = links.build([s.link for s in config.stations], self._link_event)
+        self.services = services
+        self.stations: list[Station] = []
+        self.pools: list[WorkerPool] = []
+        for station_config, link in zip(config.stations, built, strict=True):
+            station = _station(loaded, station_config, link, self.history, boot_id)
+            pool = WorkerPool(_pool_settings(station_config), station)
+            station.use(pool)
+            link.attach(station)
+            self.stations.append(station)
+            self.pools.append(pool)
+        self._links = built
+
+    async def run(self) -> None:
+        """Serve until `stop` is set; LinkError, HistoryError or GaveUpError when that is impossible."""
+        supervisor = Supervisor()
+        for service in self.services:
+            supervisor.add(service.name, service.run)
+        for config, station, pool, link in zip(
+            self.config.stations, self.stations, self.pools, self._links, strict=True
+        ):
+            supervisor.add(f"{config.name} station", station.run)
+            supervisor.add(f"{config.name} link", link.run)
+            supervisor.add(f"{config.name} vision", pool.run)
+        parts = asyncio.create_task(supervisor.run(), name="supervisor")
+        life = asyncio.create_task(self._live(), name="life")
+        try:
+            await asyncio.wait((parts, life), return_when=asyncio.FIRST_COMPLETED)
+            if life.done():
+                life.result()
+            if parts.done():
+                parts.result()
+        finally:
+            life.cancel()
+            parts.cancel()
+            await asyncio.gather(life, parts, return_exceptions=True)
+            await self._close_history()
+
+    async def _live(self) -> None:
+        """Recover what the last run left, wait for the wish to stop, then end the stations before their links."""
+        await asyncio.sleep(0)  # the links listen first: the PLC gets an answer while the history opens
+        self.history.start(asyncio.get_running_loop())
+        stopping = asyncio.create_task(self.stop.wait(), name="stop")
+        try:
+            await asyncio.wait((self.history.opened, stopping), return_when=asyncio.FIRST_COMPLETED)
+            if self.history.opened.done():
+                recovered = self.history.opened.result()
+                for station in self.stations:
+                    station.recover(recovered.get(station.name))
+                log.info("started", gateway=self.config.name, stations=len(self.stations))
+            await stopping
+        finally:
+            stopping.cancel()
+        log.info("stopping")
+        graces = [config.cycle.grace_s for config in self.config.stations]
+        await asyncio.gather(*(s.stop(g) for s, g in zip(self.stations, graces, strict=True)))
+        await asyncio.sleep(FAREWELL)
+
+    async def _close_history(self) -> None:
+        try:
+            await self.history.close(CLOSE_WAIT)
+        except HistoryError as error:
+            log.error("history_not_closed", code=int(error.code), detail=error.text)  # noqa: TRY400 - a sentence, no trace
+
+    def _store_trouble(self, error: HistoryError) -> None:
+        log.error("history", code=int(error.code), detail=error.text)
+        for station in self.stations:
+            station.store_trouble(error)
+
+    def _link_event(self, code: int, text: str) -> None:
+        log.warning("link_event", code=int(code), detail=text)
+
+
+def _station(loaded: Loaded, station: StationConfig, link: Link, history: History, boot_id: int) -> Station:
+    config, recipes = loaded.config, loaded.recipes[station.name]
+    verdicts = frozenset(Judgement[name] for name in station.pictures.verdicts)
+    pictures = Pictures(config.data_dir / "pictures" / station.name, verdicts) if station.pictures.keep else None
+    setup = Setup(
+        station.name,
+        station.cycle.settings(),
+        {recipe.number: recipe for recipe in recipes},
+        boot_id=boot_id,
+        config_crc=configuration.config_crc(config, recipes),
+        pictures=pictures,
+    )
+    return Station(setup, link, history)
+
+
+def _pool_settings(station: StationConfig) -> PoolSettings:
+    return PoolSettings(
+        recipe=station.recipes[0],
+        camera=station.camera,
+        engine=station.engine,
+        worker=station.worker,
+        frames=station.frames,
+        grab_timeout=station.cycle.grab_timeout,
+        pictures_keep=station.pictures.keep,
+    )
+
+
+async def _serve(loaded: Loaded, boot_id: int) -> None:
+    gateway = Gateway(loaded, boot_id)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, gateway.stop.set)
+    gc.freeze()
+    await gateway.run()
+
+
+def run(path: Path) -> None:
+    """Run the gateway of this configuration file until SIGTERM or SIGINT.
+
+    Raises ConfigError, LockedError, LinkError, HistoryError or GaveUpError, each with a sentence for the user.
+    """
+    loaded = configuration.read(path)
+    lock = DataLock(loaded.config.data_dir)
+    boot_id = lock.take()
+    log_file = logs.configure(loaded.config.log.level, loaded.config.log.format)
+    try:
+        for warning in loaded.warnings:
+            log.warning("doubtful", detail=str(warning))
+        _run_loop(partial(_serve, loaded, boot_id))
+        log.info("stopped")
+    except* Exception as errors:  # noqa: BLE001 - the process's boundary: of what a task group wraps, the user gets one
+        raise _first(errors) from None
+    finally:
+        log_file.close()
+        lock.release()
+
+
+def _first(errors: BaseExceptionGroup[BaseException]) -> BaseException:
+    error: BaseException = errors
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
+def _run_loop(main: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    if sys.platform == "win32":
+        asyncio.run(main())
+        return
+    import uvloop
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(main())

@@ -1,0 +1,278 @@
+"""`gateway check`: everything that could keep this configuration from running on this computer, as one tree."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from enum import Enum
+from pathlib import Path
+from typing import TextIO
+
+from gateway import config as configuration
+from gateway import recipe as recipe_book
+from gateway.config import ConfigError, GatewayConfig, Loaded, StationConfig
+from gateway.probe import Probed, probe
+from gateway.recipe import Recipe, RecipeError
+from protocols.links import ModbusClientConfig, ModbusServerConfig
+
+SPACE_LOW = 2**30
+SPACE_NONE = 100 * 2**20
+EARLIEST = 1_767_225_600
+"""1 January 2026: a clock before this program was written was never set."""
+
+
+class Status(Enum):
+    """How a line of the report ends; only errors make the check fail."""
+
+    OK = "ok"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+@dataclass(slots=True)
+class Item:
+    """One line of the tree, and what stands below it."""
+
+    text: str
+    status: Status = Status.OK
+    items: list[Item] = field(default_factory=list)
+
+    def add(self, text: str, status: Status = Status.OK) -> Item:
+        """A new line below this one."""
+        self.items.append(Item(text, status))
+        return self.items[-1]
+
+    @property
+    def worst(self) -> Status:
+        """The worst status of this line and all below it."""
+        order = list(Status)
+        return max((self.status, *(item.worst for item in self.items)), key=order.index)
+
+    def count(self, status: Status) -> int:
+        """How many lines have this status, this one included."""
+        return (self.status is status) + sum(item.count(status) for item in self.items)
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """The tree, and what it means for the exit code."""
+
+    root: Item
+
+    @property
+    def exit_code(self) -> int:
+        """1 if there is an error, else 0: warnings do not fail."""
+        return int(self.root.worst is Status.ERROR)
+
+    @property
+    def summary(self) -> str:
+        """How many errors and warnings."""
+        errors, warnings = self.root.count(Status.ERROR), self.root.count(Status.WARNING)
+        if not errors and not warnings:
+            return "all right"
+        return f"{errors} error{'s' * (errors != 1)}, {warnings} warning{'s' * (warnings != 1)}"
+
+    def lines(self) -> Iterator[str]:
+        """The report as plain text."""
+        yield from _plain(self.root, 0)
+        yield self.summary
+
+    def show(self, out: TextIO) -> None:
+        """Print it: a coloured tree on a terminal, plain lines elsewhere and where NO_COLOR is set."""
+        if out.isatty() and not os.environ.get("NO_COLOR"):
+            from rich.console import Console
+
+            console = Console(file=out, highlight=False)
+            console.print(_tree(self.root))
+            console.print(self.summary, style=_STYLE[self.root.worst], markup=False)
+        else:
+            out.writelines(f"{line}\n" for line in self.lines())
+
+
+_MARK = {Status.OK: "ok", Status.WARNING: "WARNING", Status.ERROR: "ERROR"}
+_STYLE = {Status.OK: "green", Status.WARNING: "yellow", Status.ERROR: "bold red"}
+
+
+def _plain(item: Item, depth: int) -> Iterator[str]:
+    for number, line in enumerate(item.text.splitlines() or [""]):
+        mark = "" if number or (item.items and item.status is Status.OK) else _MARK[item.status]
+        yield f"{mark:7} {'  ' * depth}{line}"
+    for below in item.items:
+        yield from _plain(below, depth + 1)
+
+
+def _tree(item: Item) -> object:
+    from rich.text import Text
+    from rich.tree import Tree
+
+    def label(one: Item) -> Text:
+        mark = "" if one.status is Status.OK else f"{one.status.value.upper()}: "
+        return Text.assemble((mark, _STYLE[one.status]), (one.text, "" if mark else _STYLE[one.worst]))
+
+    def grow(tree: Tree, one: Item) -> Tree:
+        for below in one.items:
+            grow(tree.add(label(below)), below)
+        return tree
+
+    return grow(Tree(label(item)), item)
+
+
+@dataclass(frozen=True, slots=True)
+class Computer:
+    """What the check asks of the computer; tests put other answers in."""
+
+    port: Callable[[str, int], str | None]
+    """Why the gateway cannot listen there, or None."""
+    model: Callable[[StationConfig, Recipe], Probed]
+    space: Callable[[Path], int]
+    """Free bytes."""
+    clock: Callable[[], float] = time.time
+    running: Callable[[Path], bool] = lambda data_dir: False
+    """Whether a gateway runs with this data directory."""
+
+
+def check(path: Path, computer: Computer | None = None) -> Report:
+    """Look at everything `path` names; never raises for what it finds. Loads every model once, in a child process."""
+    root = Item(str(path))
+    part = root.add("configuration")
+    try:
+        loaded = configuration.read(path)
+    except ConfigError as error:
+        for problem in error.problems:
+            part.add(str(problem), Status.ERROR)
+        root.add("computer, ports and models: not looked at before the configuration is mended")
+        return Report(root)
+    for warning in loaded.warnings:
+        part.add(str(warning), Status.WARNING)
+    computer = computer or this_computer()
+    running = computer.running(loaded.config.data_dir)
+    _look_at_computer(root.add("computer"), loaded.config, computer, running)
+    told: set[tuple[str, int]] = set()
+    for station in loaded.config.stations:
+        item = root.add(f"station {station.name}")
+        _look_at_link(item, station, computer, running, told)
+        _look_at_recipes(item, station, loaded, computer)
+    return Report(root)
+
+
+def _look_at_computer(item: Item, config: GatewayConfig, computer: Computer, running: bool) -> None:
+    folder = _nearest_folder(config.data_dir)
+    try:
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(b"check")
+        item.add(f"data_dir {config.data_dir}: writable" + ("; a gateway is running with it" if running else ""))
+    except OSError as error:
+        text = f"data_dir {config.data_dir}: cannot write in {folder} ({error.strerror})"
+        item.add(f"{text}; change its permissions or name another place", Status.ERROR)
+    free = computer.space(folder)
+    text = f"disk: {free / 2**30:.1f} GiB free"
+    if free < SPACE_NONE:
+        item.add(f"{text}, less than {SPACE_NONE // 2**20} MiB; free some, or name another data_dir", Status.ERROR)
+    elif free < SPACE_LOW:
+        item.add(f"{text}; kept pictures may fill it: free some, or lower pictures.keep", Status.WARNING)
+    else:
+        item.add(text)
+    now = computer.clock()
+    stamp = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(now))
+    if now < EARLIEST:
+        item.add(f"clock: {stamp} UTC lies in the past; set it, or records bear wrong times", Status.WARNING)
+    else:
+        item.add(f"clock: {stamp} UTC")
+
+
+def _look_at_link(
+    item: Item, station: StationConfig, computer: Computer, running: bool, told: set[tuple[str, int]]
+) -> None:
+    link = station.link
+    if isinstance(link, ModbusClientConfig):
+        item.add(f"link: PLC at {link.host}:{link.port}, unit {link.unit}; not contacted by this check")
+    elif isinstance(link, ModbusServerConfig):
+        text = f"link: Modbus server at {link.host}:{link.port}, unit {link.unit}"
+        reason = None if (link.host, link.port) in told else computer.port(link.host, link.port)
+        told.add((link.host, link.port))
+        if reason and running:
+            item.add(f"{text}; not tried, as the gateway is running")
+        else:
+            item.add(f"{text}; {reason}" if reason else text, Status.ERROR if reason else Status.OK)
+    else:
+        item.add("link: loopback; no PLC can reach this station", Status.WARNING)
+
+
+def _look_at_recipes(item: Item, station: StationConfig, loaded: Loaded, computer: Computer) -> None:
+    camera: str | None = None
+    for recipe in loaded.recipes[station.name]:
+        below = item.add(f"recipe {recipe.number} {recipe.name}, revision {recipe.revision}")
+        for text in recipe_book.doubts(recipe):
+            below.add(text, Status.WARNING)
+        try:
+            recipe_book.verify(recipe)
+        except RecipeError as error:
+            below.add(error.text, Status.ERROR)
+            continue
+        probed = computer.model(station, recipe)
+        if probed.facts is None:
+            below.add(f"model: {probed.error}", Status.ERROR)
+            continue
+        camera = camera or probed.camera
+        facts = probed.facts
+        size = f"{facts.input_width} x {facts.input_height}"
+        below.add(f"model: {size}, {facts.provider}, labels {', '.join(facts.labels)}")
+        for text in recipe_book.unknown_labels(recipe, facts.labels):
+            below.add(text, Status.ERROR)
+    kind = station.camera.kind
+    if camera is None:
+        item.add(f"camera: {kind}; not tried, as no model could be loaded", Status.WARNING)
+    elif camera:
+        item.add(f"camera: {camera}", Status.ERROR)
+    else:
+        item.add(f"camera: {kind}; results carry the Simulated bit")
+
+
+def this_computer() -> Computer:
+    """The answers of the computer this runs on."""
+    return Computer(_port, probe, lambda folder: shutil.disk_usage(folder).free, running=_running)
+
+
+def _nearest_folder(folder: Path) -> Path:
+    while not folder.is_dir() and folder != folder.parent:
+        folder = folder.parent
+    return folder
+
+
+def _port(host: str, port: int) -> str | None:
+    try:
+        found = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        for family, kind, protocol, _, address in found:
+            with socket.socket(family, kind, protocol) as listener:
+                listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                listener.bind(address)
+    except socket.gaierror:
+        return f"{host!r} is no address of this computer and no name it knows; check link.host"
+    except PermissionError:
+        return f"port {port} needs a privilege; use a port from 1024 on (5020 is usual), or grant CAP_NET_BIND_SERVICE"
+    except OSError as error:
+        text = (error.strerror or str(error)).lower()
+        return f"cannot listen ({text}); stop the other program, or change link.host or link.port"
+    return None
+
+
+def _running(data_dir: Path) -> bool:
+    """Whether somebody holds the lock of the data directory."""
+    if sys.platform == "win32":
+        return False
+    import fcntl
+
+    try:
+        with (data_dir / "gateway.lock").open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
+    return False

@@ -1,0 +1,105 @@
+"""One accepted trigger on its way to an outcome: the records of its possible ends, and what the PLC is shown. Pure."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from gateway.inspection import Inspection, Judged, Observation, Trigger
+from gateway.recipe import Recipe
+from protocols.faults import Code
+from protocols.signals import UINT_MAX, VALUES, Judgement, Result, ResultBit, tenths_ms
+
+_BIT = {
+    Judgement.OK: int(ResultBit.OK),
+    Judgement.NG: int(ResultBit.NG),
+    Judgement.RECHECK: int(ResultBit.RECHECK),
+    Judgement.FAULT: int(ResultBit.FAULT),
+}
+_SIMULATED, _DEADLINE_MISSED = int(ResultBit.SIMULATED), int(ResultBit.DEADLINE_MISSED)
+_OUT_OF_TIME = frozenset({Code.DEADLINE_MISSED, Code.STORE_WRITE})
+_NO_VALUES = (math.nan,) * VALUES
+
+
+@dataclass(slots=True)
+class Cycle:
+    """An accepted trigger: running until `inspection` holds its outcome, then waiting for the disk."""
+
+    station: str
+    boot_id: int
+    trigger: Trigger
+    recipe: Recipe
+    model_crc: int
+    inspection: Inspection | None = None
+
+    def judged(self, judged: Judged, seen: Observation, result_seq: int, now: float) -> Inspection:
+        """The record of a verdict."""
+        return Inspection(
+            station=self.station,
+            trigger=self.trigger,
+            judgement=Judgement(judged.verdict.value),
+            reason=judged.reason,
+            result_seq=result_seq,
+            recipe=self.recipe.number,
+            recipe_name=self.recipe.name,
+            model_crc=self.model_crc,
+            score=judged.score,
+            rule=judged.rule,
+            checks=judged.checks,
+            values=judged.values,
+            findings=seen.findings,
+            total=now - self.trigger.accepted,
+            grab=seen.grab,
+            infer=seen.infer,
+            exposed_utc=seen.exposed_utc,
+            simulated=seen.simulated,
+            boot_id=self.boot_id,
+        )
+
+    def fault(self, code: Code, detail: str, seen: Observation, result_seq: int, now: float) -> Inspection:
+        """The record of a cycle that ends without a verdict, with what is known of its frame."""
+        return Inspection(
+            station=self.station,
+            trigger=self.trigger,
+            judgement=Judgement.FAULT,
+            reason=int(code),
+            result_seq=result_seq,
+            recipe=self.recipe.number,
+            recipe_name=self.recipe.name,
+            model_crc=self.model_crc,
+            detail=detail or seen.detail,
+            total=now - self.trigger.accepted,
+            grab=seen.grab,
+            infer=seen.infer,
+            exposed_utc=seen.exposed_utc,
+            simulated=seen.simulated,
+            boot_id=self.boot_id,
+        )
+
+
+def to_result(i: Inspection) -> Result:
+    """The result words of an inspection; values that are missing are NaN."""
+    bits = _BIT[i.judgement] | (i.checks & 0xFF) << 8
+    if i.judgement is Judgement.FAULT and i.reason in _OUT_OF_TIME:
+        bits |= _DEADLINE_MISSED
+    if i.simulated:
+        bits |= _SIMULATED
+    seconds = max(0.0, i.exposed_utc)
+    return Result(
+        result_seq=i.result_seq,
+        trigger_seq=i.trigger.trigger_seq,
+        part_id=i.trigger.part_id,
+        judgement=i.judgement,
+        bits=bits,
+        reason=i.reason,
+        findings=min(len(i.findings), UINT_MAX),
+        score=i.score,
+        recipe=i.recipe,
+        model_crc=i.model_crc,
+        total=tenths_ms(i.total),
+        grab=tenths_ms(i.grab),
+        infer=tenths_ms(i.infer),
+        time_s=int(seconds) & 0xFFFF_FFFF,
+        time_ms=int(seconds * 1000) % 1000,
+        values=(*i.values, *_NO_VALUES)[:VALUES],
+    )

@@ -1,0 +1,47 @@
+"""The last inspections as people read them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import TextIO
+
+from gateway.inspection import Inspection
+from protocols.faults import CATALOGUE
+from protocols.signals import Judgement
+
+_HEAD = ("time (UTC)", "station", "result", "trigger", "part", "verdict", "reason", "total ms", "why")
+
+
+def show(rows: Sequence[Inspection], out: TextIO, *, as_json: bool = False) -> None:
+    """Write the inspections, newest first, as a table or as one JSON object a line."""
+    if as_json:
+        for row in rows:
+            out.write(json.dumps({**asdict(row), "judgement": row.judgement.name}, allow_nan=True) + "\n")
+        return
+    if not rows:
+        out.write("no inspections yet\n")
+        return
+    table = [_HEAD, *(_cells(row) for row in rows)]
+    widths = [max(len(line[column]) for line in table) for column in range(len(_HEAD))]
+    for line in table:
+        out.write("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() + "\n")
+
+
+def _cells(i: Inspection) -> tuple[str, ...]:
+    when = datetime.fromtimestamp(i.trigger.utc, UTC).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]
+    verdict = "open" if i.judgement is Judgement.NONE else i.judgement.name
+    part = str(i.trigger.part_id) + (f" {i.trigger.serial}" if i.trigger.serial else "")
+    return (
+        when, i.station, str(i.result_seq), str(i.trigger.trigger_seq), part, verdict, str(i.reason or ""),
+        f"{i.total * 1000:.1f}", _why(i),
+    )  # fmt: skip
+
+
+def _why(i: Inspection) -> str:
+    if i.judgement is Judgement.FAULT:
+        info = CATALOGUE.get(i.reason)
+        return i.detail or (info.text if info else "")
+    return i.rule

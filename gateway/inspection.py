@@ -1,0 +1,96 @@
+"""The records of one inspection, from trigger to verdict. Frozen, no I/O."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+
+from protocols.faults import Code
+from protocols.signals import Judgement
+
+
+@dataclass(frozen=True, slots=True)
+class Trigger:
+    """One accepted trigger: who asked for what, and until when (monotonic seconds)."""
+
+    cycle: int
+    """The gateway's own number of the cycle, never reused within one run."""
+    trigger_seq: int
+    """Echoed to the PLC; in bit style the gateway's own count."""
+    part_id: int = 0
+    serial: str = ""
+    user: tuple[int, ...] = ()
+    accepted: float = 0.0
+    deadline: float = 0.0
+    utc: float = 0.0
+    """Wall clock at acceptance, seconds since 1970 UTC."""
+    by_bit: bool = False
+    """Triggered by the Trigger bit: `trigger_seq` is our own count, not a number of the PLC's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something seen in a frame, not yet judged; box x1, y1, x2, y2 in pixels of the frame."""
+
+    label: str
+    score: float
+    box: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """What the vision worker says of one trigger: findings, or the code of what went wrong; times in seconds."""
+
+    findings: tuple[Finding, ...] = ()
+    fault: Code = Code.NONE
+    detail: str = ""
+    grab: float = 0.0
+    infer: float = 0.0
+    exposed_utc: float = 0.0
+    simulated: bool = False
+
+
+class Verdict(Enum):
+    """The judge's word on one part. A fault is not a verdict."""
+
+    OK = Judgement.OK
+    NG = Judgement.NG
+    RECHECK = Judgement.RECHECK
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """Verdict with the rule that decided: its NG code, deciding score, check bits (0…7) and named values."""
+
+    verdict: Verdict
+    reason: int = 0
+    rule: str = ""
+    score: float = 0.0
+    checks: int = 0
+    values: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Inspection:
+    """The record of one cycle: exactly one for each accepted trigger."""
+
+    station: str
+    trigger: Trigger
+    judgement: Judgement
+    reason: int
+    result_seq: int
+    recipe: int
+    recipe_name: str = ""
+    model_crc: int = 0
+    score: float = 0.0
+    rule: str = ""
+    checks: int = 0
+    values: tuple[float, ...] = ()
+    findings: tuple[Finding, ...] = field(default=())
+    detail: str = ""
+    total: float = 0.0
+    grab: float = 0.0
+    infer: float = 0.0
+    exposed_utc: float = 0.0
+    simulated: bool = False
+    boot_id: int = 0

@@ -1,0 +1,243 @@
+"""`gateway map`: the register map of every station as tables, for the person who programs the PLC."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from dataclasses import astuple, dataclass, fields
+from typing import TextIO
+
+from gateway.config import GatewayConfig, StationConfig
+from protocols.codec import StringOrder, WordOrder
+from protocols.faults import CATALOGUE, FaultClass
+from protocols.links import ModbusClientConfig, ModbusServerConfig
+from protocols.modbus.registers import (
+    CONTROL_BITS,
+    FIELDS,
+    RESULT_BITS,
+    STATUS_BITS,
+    Bit,
+    Block,
+    Field,
+    RegisterMap,
+    Table,
+    Type,
+    plc_address,
+)
+
+_BITS = {"CONTROL": CONTROL_BITS, "STATUS": STATUS_BITS, "RESULT_BITS": RESULT_BITS}
+_TABLE = {Table.COIL: "coil", Table.DISCRETE: "discrete input", Table.INPUT: "input", Table.HOLDING: "holding"}
+_CLASS = {
+    FaultClass.FAULT: "fault: Ready off, a running trigger ends as FAULT",
+    FaultClass.DEGRADED: "degraded: results go on",
+    FaultClass.REFUSED: "refused: the request was not carried out",
+    FaultClass.SECURITY: "security: somebody was turned away",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One field of one station; addresses as on the wire (PDU, from 0) and as in PLC programs (from 1)."""
+
+    station: str
+    unit: int
+    block: str
+    name: str
+    type: str
+    words: int
+    table: str
+    pdu: int
+    address: str
+    mirror_pdu: int | None
+    """The same word in the holding registers, for masters that cannot read input registers."""
+    mirror_address: str
+    order: str
+    """Word order of UDINT and REAL, byte order of STRING, "" for a single word."""
+    access: str
+    """What the PLC may do: write or read."""
+    meaning: str
+
+
+def rows(config: GatewayConfig) -> tuple[Row, ...]:
+    """Every field of every station that speaks Modbus, in the order of the file."""
+    return tuple(row for station in config.stations for row in rows_of(station))
+
+
+def _station_rows(station: StationConfig) -> Iterator[Row]:
+    link = station.link
+    if not isinstance(link, ModbusServerConfig | ModbusClientConfig):
+        return
+    for field in FIELDS:
+        places = _places(link, field)
+        if not places:
+            continue
+        (table, pdu), *mirror = places
+        copy = mirror[0][1] if mirror else None
+        yield Row(
+            station=station.name,
+            unit=link.unit,
+            block=field.block.value,
+            name=field.name,
+            type=f"STRING[{2 * field.words}]" if field.type is Type.STRING else field.type.value,
+            words=field.words,
+            table=_TABLE[table],
+            pdu=pdu,
+            address=plc_address(table, pdu),
+            mirror_pdu=copy,
+            mirror_address="" if copy is None else plc_address(Table.HOLDING, copy),
+            order=_order(field, link.word_order, link.string_order),
+            access="write" if field.block is Block.COMMAND else "read",
+            meaning=field.meaning,
+        )
+
+
+def rows_of(station: StationConfig) -> Iterator[Row]:
+    """The fields of one station, in the order of the words; none where its link is no Modbus."""
+    link = station.link
+    if not isinstance(link, ModbusServerConfig | ModbusClientConfig):
+        return
+    for field in FIELDS:
+        places = _places(link, field)
+        if not places:
+            continue
+        (table, pdu), *mirror = places
+        copy = mirror[0][1] if mirror else None
+        yield Row(
+            station=station.name,
+            unit=link.unit,
+            block=field.block.value,
+            name=field.name,
+            type=f"STRING[{2 * field.words}]" if field.type is Type.STRING else field.type.value,
+            words=field.words,
+            table=_TABLE[table],
+            pdu=pdu,
+            address=plc_address(table, pdu),
+            mirror_pdu=copy,
+            mirror_address="" if copy is None else plc_address(Table.HOLDING, copy),
+            order=_order(field, link.word_order, link.string_order),
+            access="write" if field.block is Block.COMMAND else "read",
+            meaning=field.meaning,
+        )
+
+
+def _places(link: ModbusServerConfig | ModbusClientConfig, field: Field) -> tuple[tuple[Table, int], ...]:
+    """Table and PDU address of a field, the preferred one first; in a PLC all blocks are holding registers."""
+    if isinstance(link, ModbusServerConfig):
+        return link.registers().places(field)
+    if field.block is Block.SIGNATURE:
+        return ()
+    base = link.command_address if field.block is Block.COMMAND else link.status_address
+    return ((Table.HOLDING, base + field.word),)
+
+
+def _order(field: Field, word_order: WordOrder, string_order: StringOrder) -> str:
+    if field.type in (Type.UDINT, Type.REAL):
+        return word_order.value
+    return string_order.value if field.type is Type.STRING else ""
+
+
+def write_csv(config: GatewayConfig, out: TextIO) -> None:
+    """The rows as CSV (RFC 4180) with a header line; opened with newline="" by the caller."""
+    writer = csv.writer(out)
+    writer.writerow(field.name for field in fields(Row))
+    writer.writerows(["" if value is None else value for value in astuple(row)] for row in rows(config))
+
+
+def write_markdown(config: GatewayConfig, out: TextIO) -> None:
+    """The whole map as Markdown: words, bits and fault codes."""
+    out.writelines(f"{line}\n" for line in _markdown(config))
+
+
+def _markdown(config: GatewayConfig) -> Iterator[str]:
+    yield f"# Register map of {config.name}"
+    yield ""
+    yield "Addresses are given twice: *PDU* counts from 0, as on the wire; the other counts from 1, as in PLC programs."
+    yield "This page was printed by `gateway map`."
+    for station in config.stations:
+        yield ""
+        yield from _station(station)
+    yield ""
+    yield "## Fault codes"
+    yield ""
+    yield "In FAULT_CODE, NOT_READY_REASON, TRIGGER_REFUSED, COMMAND_RESULT and REASON. A REASON below 1000 is the code"
+    yield "of the recipe's rule."
+    yield ""
+    yield from _table(
+        ("code", "name", "class", "what", "cause", "remedy"),
+        ((str(i.code.value), i.name, i.cls.value, i.text, i.cause, i.remedy) for i in CATALOGUE.values()),
+    )
+    yield ""
+    yield "; ".join(f"{cls.value} = {text}" for cls, text in _CLASS.items()) + "."
+
+
+def _station(station: StationConfig) -> Iterator[str]:
+    link = station.link
+    yield f"## Station {station.name}"
+    yield ""
+    if not isinstance(link, ModbusServerConfig | ModbusClientConfig):
+        yield f"The link is {link.kind}: there are no registers."
+        return
+    role = "The PLC polls the gateway" if isinstance(link, ModbusServerConfig) else "The gateway polls the PLC"
+    byte = "high" if link.string_order is StringOrder.BIG else "low"
+    yield f"{role} at {link.host}:{link.port}, unit {link.unit}. UDINT and REAL are {link.word_order.value}; the first"
+    yield f"character of a word is its {byte} byte. Words that are not listed are reserved and read 0."
+    everything = tuple(rows_of(station))
+    own = [row for row in everything if row.block == Block.COMMAND.value]
+    shown = [row for row in everything if row.block != Block.COMMAND.value]
+    for title, part in (("Command: the PLC writes", own), ("Status and result: the gateway writes", shown)):
+        yield ""
+        yield f"### {title}"
+        yield ""
+        yield from _words(part)
+    for name, bits in _BITS.items():
+        yield ""
+        yield f"### Bits of {name}"
+        yield ""
+        yield from _bit_table(name, bits, link.registers() if isinstance(link, ModbusServerConfig) else None)
+
+
+def _words(part: list[Row]) -> Iterator[str]:
+    mirrored = any(row.mirror_address for row in part)
+    head = ("PDU", part[0].table, *(("PDU", "holding") if mirrored else ()), "name", "type", "order", "meaning")
+    body = (
+        (
+            _span(str(row.pdu), row.pdu, row.words),
+            row.address,
+            *((_span(str(row.mirror_pdu), row.mirror_pdu or 0, row.words), row.mirror_address) if mirrored else ()),
+            row.name,
+            row.type,
+            row.order,
+            row.meaning,
+        )
+        for row in part
+    )
+    return _table(head, body)
+
+
+def _span(first: str, start: int, words: int) -> str:
+    return first if words == 1 else f"{first}-{start + words - 1}"
+
+
+def _bit_table(name: str, bits: tuple[Bit, ...], registers: RegisterMap | None) -> Iterator[str]:
+    field = next(field for field in FIELDS if field.name == name)
+    places = [registers.bit_place(field, bit) if registers else None for bit in bits]
+    if places[0] is None:
+        return _table(("bit", "name", "meaning"), ((str(bit.number), bit.name, bit.meaning) for bit in bits))
+    head = ("bit", "PDU", _TABLE[places[0][0]], "name", "meaning")
+    body = (
+        (str(bit.number), str(place[1]), plc_address(*place), bit.name, bit.meaning)
+        for bit, place in zip(bits, places, strict=True)
+        if place is not None
+    )
+    return _table(head, body)
+
+
+def _table(head: tuple[str, ...], body: Iterator[tuple[str, ...]]) -> Iterator[str]:
+    yield _line(head)
+    yield _line(tuple("---" for _ in head))
+    for cells in body:
+        yield _line(cells)
+
+
+def _line(cells: tuple[str, ...]) -> str:
+    return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"

@@ -1,0 +1,389 @@
+"""One station's scan: inputs, step, outputs, like the PLC it serves. It never waits for an inspection.
+
+Everything here runs on the control loop and returns at once: commands of the PLC, answers of the vision workers,
+commits of the history and the clock each call in, the handshake says what to do, and the outputs are shown.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import structlog
+
+from gateway.cycle import Cycle, to_result
+from gateway.history import HistoryError, Recovered
+from gateway.inspection import Finding, Inspection, Observation, Trigger
+from gateway.judge import judge
+from gateway.log import log_inspection
+from gateway.metrics import StationMetrics
+from gateway.outcomes import COMMIT_GRACE, Outcomes, Store
+from gateway.recipe import Recipe
+from gateway.vision.wire import ModelFacts
+from gateway.workers import WorkerError
+from protocols import handshake as hs
+from protocols.faults import CATALOGUE, Code
+from protocols.handshake import CycleSettings, Last
+from protocols.link import Link, LinkState
+from protocols.signals import Command, Judgement, Result
+from protocols.vision_role import VisionRole
+
+STALL = 0.5
+"""A heartbeat later than this is told as 5002: the loop was held up."""
+
+log = structlog.get_logger("station")
+
+
+class Pool(Protocol):
+    """What a station asks of its vision workers."""
+
+    def inspect(self, trigger: Trigger) -> None: ...
+    def give_up(self, cycle: int) -> None: ...
+    def reset(self) -> None: ...
+    async def activate(self, recipe: Path) -> ModelFacts: ...
+    def picture(self, cycle: int, path: str, judgement: Judgement, findings: tuple[Finding, ...]) -> bool: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Pictures:
+    """Which inspections leave a picture, and where."""
+
+    folder: Path
+    verdicts: frozenset[Judgement]
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """What a station is made of; recipes by number, the first is active at start."""
+
+    name: str
+    settings: CycleSettings
+    recipes: dict[int, Recipe]
+    boot_id: int
+    config_crc: int
+    pictures: Pictures | None = None
+
+
+class Station:
+    """The inspection station's control side: one PLC, one camera, one handshake."""
+
+    def __init__(
+        self,
+        setup: Setup,
+        link: Link,
+        store: Store,
+        clock: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        self.name = setup.name
+        self.metrics = StationMetrics()
+        self.role = VisionRole(setup.settings, boot_id=setup.boot_id)
+        self.role.config_crc = setup.config_crc
+        self.role.condition(Code.STARTING, True)
+        self.recipe = next(iter(setup.recipes.values()))
+        self._setup = setup
+        self._link = link
+        self._pool: Pool | None = None
+        self._clock, self._wall = clock, wall
+        self._outcomes = Outcomes(self, store, clock)
+        self._facts = ModelFacts()
+        self._worker_fault = Code.NONE
+        self._recovered = False
+        self._held: Command | None = None
+        self._activations: asyncio.Queue[hs.Execute] = asyncio.Queue(maxsize=4)
+        self._timer: asyncio.TimerHandle | None = None
+        self._log = log.bind(station=setup.name)
+
+    # ------------------------------------------------------------ life
+
+    def use(self, pool: Pool) -> None:
+        """Name the vision workers that look for this station."""
+        self._pool = pool
+
+    def recover(self, recovered: Recovered | None) -> None:
+        """Begin where the last run ended: numbers go on, interrupted inspections are told, a repeat can be answered."""
+        now = self._clock()
+        recovered = recovered or Recovered()
+        self.stored(None)
+        last = recovered.last
+        known: Last | None = None
+        if last is not None:
+            known = Last(last.trigger.trigger_seq, last.trigger.part_id, last.trigger.serial, to_result(last))
+        self.role.restore(recovered.result_seq, known)
+        for inspection in recovered.interrupted:
+            self._log.warning("interrupted_inspection", result_seq=inspection.result_seq, code=inspection.reason)
+            self._act(self.role.offer(to_result(inspection), now))
+        self._recovered = True
+        if self._held is not None:
+            self._act(self.role.command(self._held, now))
+            self._held = None
+        self._show()
+
+    async def run(self) -> None:
+        """Beat, and change recipes when asked, until cancelled."""
+        self.role.monitor.reset(self._clock())
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._beat(), name=f"{self.name} heartbeat")
+            tasks.create_task(self._change_recipes(), name=f"{self.name} recipes")
+
+    async def stop(self, grace: float) -> None:
+        """Ready off, let the running inspection end within `grace` seconds or end it as FAULT 5005, outputs invalid."""
+        self.role.stop()
+        self._show()
+        if not await self._ended(grace):
+            for cycle in self._outcomes.unshown():
+                if self._outcomes.running(cycle) is not None:
+                    self._fault(cycle, Code.STOPPING, "the gateway was stopped")
+            if not await self._ended(COMMIT_GRACE * 4):
+                self._log.error("not_recorded", cycles=self._outcomes.unshown())
+        self.role.invalidate()
+        self._show()
+
+    async def _ended(self, wait: float) -> bool:
+        """True when all open cycles have their outcome within `wait` seconds."""
+        try:
+            async with asyncio.timeout(wait):
+                await self._outcomes.idle.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    async def _beat(self) -> None:
+        period = self._setup.settings.heartbeat
+        due = self._clock()
+        while True:
+            late = self._clock() - due
+            if late > STALL:
+                self._log.warning("loop_stalled", seconds=round(late, 3), code=int(Code.LOOP_STALLED))
+                due = self._clock()
+            self.role.condition(Code.LOOP_STALLED, late > STALL)
+            self.role.beat()
+            self._tick()
+            due += period
+            await asyncio.sleep(max(0.0, due - self._clock()))
+
+    async def _change_recipes(self) -> None:
+        while True:
+            request = await self._activations.get()
+            code = await self._activate(request.param)
+            self.role.command_finished(request.token, code)
+            self._show()
+
+    async def _activate(self, number: int) -> Code:
+        recipe = self._setup.recipes.get(number)
+        if recipe is None or self._pool is None:
+            self._log.warning("unknown_recipe", number=number, known=sorted(self._setup.recipes))
+            return Code.UNKNOWN_RECIPE
+        try:
+            async with asyncio.timeout(self._setup.settings.command_timeout):
+                facts = await self._pool.activate(recipe.folder)
+        except TimeoutError:
+            return Code.COMMAND_TIMEOUT
+        except WorkerError as error:
+            self._log.error("recipe_refused", recipe=recipe.name, code=int(error.code), detail=error.text)
+            return error.code
+        self.recipe, self._facts = recipe, facts
+        self.role.recipe_active = facts.recipe
+        return Code.NONE
+
+    # ------------------------------------------------------------ what the link calls
+
+    def command(self, command: Command) -> None:
+        """The PLC's command block, as one consistent moment."""
+        if not self._recovered:
+            self._held = command
+            return
+        self._act(self.role.command(command, self._clock()))
+        self._show()
+
+    def link_changed(self, state: LinkState, reason: str) -> None:
+        """The carrier went up or down."""
+        down = state is LinkState.DOWN
+        self._log.log(30 if down else 20, "link", state=state.value, reason=reason)
+        if not down:
+            self.role.resync(self._clock())
+        if self.role.condition(Code.LINK_LOST, down) and not down:
+            self.metrics.link_ups += 1
+        self._show()
+
+    # ------------------------------------------------------------ what the vision workers call
+
+    def workers_ready(self, facts: ModelFacts) -> None:
+        """Model loaded, camera there: triggers may come."""
+        self._facts = facts
+        self.role.simulated = facts.simulated
+        self.role.recipe_active = facts.recipe
+        self.role.condition(Code.STARTING, False)
+        self._set_worker_fault(Code.NONE, "")
+        self._show()
+
+    def workers_down(self, code: Code, detail: str) -> None:
+        """Nobody can look: Ready goes off with this code until `workers_ready`."""
+        self._set_worker_fault(code, detail)
+        self._show()
+
+    def exposed(self, cycle: int, utc: float) -> None:
+        """The frame of a cycle is taken."""
+        self.role.exposed(cycle)
+        self._show()
+
+    def observed(self, cycle: int, observation: Observation) -> None:
+        """What was seen: judge it, record it, then show it."""
+        running = self._outcomes.running(cycle)
+        if running is None:
+            self.metrics.late += 1
+            self._log.warning("late_observation", cycle=cycle)
+        elif observation.fault is not Code.NONE:
+            self._fault(cycle, observation.fault, observation.detail, observation)
+        else:
+            self._outcomes.verdict(running, judge(running.recipe, observation.findings), observation)
+
+    def picture_written(self, path: str) -> None:
+        """The newest picture with its findings drawn."""
+        self._log.info("picture", path=path)
+
+    def _set_worker_fault(self, code: Code, detail: str) -> None:
+        before, self._worker_fault = self._worker_fault, code
+        if before is code:
+            return
+        self.role.condition(Code.STARTING, code is Code.STARTING)
+        if before is not Code.NONE:
+            self.role.condition(before, False)
+        if code in (Code.NONE, Code.STARTING):
+            self._log.info("vision_starting" if code else "vision_ready", **({"after": int(before)} if before else {}))
+        else:
+            self.role.condition(code, True)
+            self._log.error("vision_down", code=int(code), text=CATALOGUE[code].text, detail=detail)
+
+    # ------------------------------------------------------------ what the outcomes call
+
+    def reserve_seq(self) -> int:
+        """The number of the next result."""
+        return self.role.reserve_seq()
+
+    def decided(self, inspection: Inspection) -> None:
+        """Show this outcome to the PLC now."""
+        cycle = inspection.trigger.cycle
+        self._act(self.role.finish(cycle, to_result(inspection), self._clock()))
+        self._show()
+        self.metrics.result(inspection.judgement)
+        log_inspection(inspection)
+        pictures = self._setup.pictures
+        if pictures is not None and inspection.judgement in pictures.verdicts and self._pool is not None:
+            name = f"{self.role.boot_id:05d}-{inspection.result_seq:05d}-{inspection.judgement.name}.jpg"
+            self._pool.picture(cycle, str(pictures.folder / name), inspection.judgement, inspection.findings)
+
+    def stored(self, error: HistoryError | None) -> None:
+        """The history wrote (None), or could not: then Ready goes off until it can."""
+        code = Code.NONE if error is None else error.code
+        news = [self.role.condition(known, known is code) for known in (Code.STORE_WRITE, Code.DISK_FULL)]
+        if any(news):
+            self._log.log(20 if error is None else 40, "history", code=int(code), detail=str(error or "writes again"))
+            self._show()
+
+    def store_trouble(self, error: HistoryError) -> None:
+        """The history reports what no commit can tell: it cannot be opened, or was damaged and set aside."""
+        if error.code is Code.STORE_CORRUPT:
+            self.role.condition(Code.STORE_CORRUPT, True)
+            self._show()
+        else:
+            self.stored(error)
+
+    def _fault(self, cycle: int, code: Code, detail: str, seen: Observation | None = None) -> None:
+        self.role.conditions.latch(code)
+        self._outcomes.fault(cycle, code, detail, seen)
+
+    # ------------------------------------------------------------ the handshake's wishes
+
+    def _act(self, actions: list[hs.Action]) -> None:
+        for action in actions:
+            match action:
+                case hs.Accepted():
+                    self._accepted(action)
+                case hs.Expired(cycle, code):
+                    self._expired(cycle, code)
+                case hs.Execute():
+                    self._execute(action)
+                case hs.Refused(seq, code, repeated):
+                    self.metrics.refused(code)
+                    self._log.warning(
+                        "trigger_refused", trigger_seq=seq, code=int(code), text=CATALOGUE[code].text, repeated=repeated
+                    )
+                case hs.AckIgnored(seq):
+                    self.metrics.refused(Code.OUT_OF_ORDER)
+                    self._log.warning("ack_ignored", result_seq=seq, code=int(Code.OUT_OF_ORDER))
+                case hs.Lost(result):
+                    self._lost(result)
+                case hs.Changed(code, active):
+                    self._log.log(
+                        30 if active else 20, "condition", code=int(code), active=active, text=CATALOGUE[code].text
+                    )
+                case hs.Cleared():
+                    self._log.info("faults_cleared")
+                    if self._pool is not None:
+                        self._pool.reset()
+                case hs.Acknowledged():
+                    self.metrics.acknowledged += 1
+
+    def _accepted(self, request: hs.Accepted) -> None:
+        trigger = Trigger(
+            cycle=request.cycle,
+            trigger_seq=request.trigger_seq,
+            part_id=request.part_id,
+            serial=request.serial,
+            user=request.user,
+            accepted=request.at,
+            deadline=request.deadline,
+            utc=self._wall(),
+            by_bit=request.style is hs.Style.BITS,
+        )
+        self.metrics.accepted += 1
+        if self._pool is not None:
+            self._pool.inspect(trigger)
+        self._outcomes.begin(Cycle(self.name, self.role.boot_id, trigger, self.recipe, self._facts.model_crc))
+
+    def _expired(self, cycle: int, code: Code) -> None:
+        if self._outcomes.running(cycle) is not None and self._pool is not None:
+            self._pool.give_up(cycle)
+        text = "no verdict by the deadline" if code is Code.DEADLINE_MISSED else CATALOGUE[code].text
+        self.role.conditions.latch(code)
+        self._outcomes.expire(cycle, code, text)
+
+    def _execute(self, request: hs.Execute) -> None:
+        try:
+            self._activations.put_nowait(request)
+        except asyncio.QueueFull:
+            self.role.command_finished(request.token, Code.OUT_OF_ORDER)
+
+    def _lost(self, result: Result) -> None:
+        self.metrics.lost += 1
+        self._log.error(
+            "result_lost",
+            result_seq=result.result_seq,
+            trigger_seq=result.trigger_seq,
+            pending=self.role.results.pending,
+        )
+
+    # ------------------------------------------------------------ outputs
+
+    def _tick(self) -> None:
+        self._act(self.role.tick(self._clock()))
+        self._show()
+
+    def _show(self) -> None:
+        now = self._clock()
+        self._link.publish(self.role.outputs(now))
+        self._arm(now)
+
+    def _arm(self, now: float) -> None:
+        """One timer for the next thing that happens by time alone."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        due = self.role.deadline(now)
+        if due is not None:
+            self._timer = asyncio.get_running_loop().call_later(max(0.0, due - now), self._tick)

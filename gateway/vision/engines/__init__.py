@@ -1,0 +1,52 @@
+"""Engines: what a worker asks of whatever runs a network."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from numpy.typing import NDArray
+
+from gateway.vision.frames import Pixels
+from gateway.vision.settings import EngineConfig
+from protocols.faults import Code
+
+Tensor = NDArray[Any]
+
+
+class EngineError(Exception):
+    """The network cannot be loaded or run: fault code and one sentence."""
+
+    def __init__(self, code: Code, text: str) -> None:
+        super().__init__(text)
+        self.code = code
+        self.text = text
+
+
+@dataclass(frozen=True, slots=True)
+class EngineInfo:
+    """A loaded network: what really runs it, its input buffer to fill, its outputs' names and shapes (-1: open)."""
+
+    provider: str
+    input: Pixels
+    """Height x width x 3, BGR; what it holds at `run` is what the network sees."""
+    outputs: Mapping[str, tuple[int, ...]]
+    metadata: Mapping[str, str]
+
+
+class Engine(Protocol):
+    """Runs one network."""
+
+    def load(self, model: bytes) -> EngineInfo:
+        """Make the network ready; EngineError 2001 or 2006. Once."""
+
+    def run(self) -> Mapping[str, Tensor]:
+        """Run on the input buffer; outputs by name, valid until the next run. EngineError."""
+
+
+def make_engine(config: EngineConfig) -> Engine:
+    """The engine that the settings describe."""
+    from gateway.vision.engines.ort import OnnxRuntime
+
+    return OnnxRuntime(config)

@@ -1,0 +1,81 @@
+"""What a model file says before an engine sees it: read from the protobuf alone, so that nothing it names is opened.
+
+Field numbers: onnx.proto of ONNX 1.23 (ModelProto, GraphProto, NodeProto, AttributeProto, TensorProto, FunctionProto).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+MAX_DEPTH = 60
+"""Levels of messages within messages; a graph within a graph is three of them."""
+
+_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
+
+_CHILDREN: dict[str, dict[int, str]] = {
+    "model": {7: "graph", 20: "training", 25: "function"},
+    "training": {1: "graph", 2: "graph"},
+    "graph": {1: "node", 5: "tensor", 15: "sparse"},
+    "function": {7: "node", 11: "attribute"},
+    "node": {5: "attribute"},
+    "attribute": {5: "tensor", 6: "graph", 10: "tensor", 11: "graph", 22: "sparse", 23: "sparse"},
+    "sparse": {1: "tensor", 2: "tensor"},
+}
+_EXTERNAL_DATA, _DATA_LOCATION = 13, 14
+
+
+class DamagedModelError(Exception):
+    """Not an ONNX file, or one built to harm."""
+
+
+def external_data(model: bytes) -> bool:
+    """Whether any tensor keeps its values outside the file; DamagedModelError if it cannot be told."""
+    return _external(memoryview(model), "model", 0)
+
+
+def _external(data: memoryview, kind: str, depth: int) -> bool:
+    if depth > MAX_DEPTH:
+        raise DamagedModelError(f"graphs lie more than {MAX_DEPTH // 3} deep in one another")
+    children = _CHILDREN.get(kind, {})
+    for field, value in _fields(data):
+        if kind == "tensor" and (field == _EXTERNAL_DATA or (field == _DATA_LOCATION and value != 0)):
+            return True
+        child = children.get(field)
+        if child is not None and isinstance(value, memoryview) and _external(value, child, depth + 1):
+            return True
+    return False
+
+
+def _fields(data: memoryview) -> Iterator[tuple[int, int | memoryview]]:
+    """Field numbers and values of one message (Protocol Buffers, Encoding)."""
+    at, end = 0, len(data)
+    while at < end:
+        tag, at = _varint(data, at)
+        kind = tag & 7
+        if kind == _VARINT:
+            value, at = _varint(data, at)
+            yield tag >> 3, value
+            continue
+        if kind == _BYTES:
+            size, at = _varint(data, at)
+        elif kind in (_FIXED32, _FIXED64):
+            size = 4 if kind == _FIXED32 else 8
+        else:
+            raise DamagedModelError(f"wire type {kind} does not occur in ONNX")
+        if size > end - at:
+            raise DamagedModelError("it ends in the middle of a field")
+        yield tag >> 3, data[at : at + size]
+        at += size
+
+
+def _varint(data: memoryview, at: int) -> tuple[int, int]:
+    value = 0
+    for shift in range(0, 70, 7):
+        if at >= len(data):
+            raise DamagedModelError("it ends in the middle of a number")
+        byte = data[at]
+        at += 1
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return value, at
+    raise DamagedModelError("a number of more than 64 bits")

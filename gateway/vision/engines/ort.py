@@ -1,0 +1,140 @@
+"""ONNX Runtime on the processor: buffers bound once, nothing copied, nothing loaded but the bytes given."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # read at import; without it the library calls home and writes to ~/.cache
+
+import numpy as np
+import onnxruntime as ort
+
+from gateway.vision.engines import EngineError, EngineInfo, Tensor
+from gateway.vision.engines.onnx_file import DamagedModelError, external_data
+from gateway.vision.settings import EngineConfig
+from protocols.faults import Code
+
+MAX_OUTPUT = 16 * 2**20
+"""Elements of an output of fixed shape; more is no list of findings."""
+_DTYPES: dict[str, type[np.generic]] = {
+    "tensor(float)": np.float32,
+    "tensor(double)": np.float64,
+    "tensor(int64)": np.int64,
+    "tensor(int32)": np.int32,
+    "tensor(uint8)": np.uint8,
+}
+
+
+class OnnxRuntime:
+    """Runs an ONNX model with one colour picture as its input."""
+
+    def __init__(self, config: EngineConfig) -> None:
+        self._config = config
+        self._session: ort.InferenceSession | None = None
+        self._fixed: dict[str, Tensor] = {}
+        self._outputs: list[ort.NodeArg] = []
+
+    def load(self, model: bytes) -> EngineInfo:
+        """Check the file, build the session, bind the buffers."""
+        _refuse_external_data(model)
+        session = self._session = _session(model, self._options())
+        self._binding = session.io_binding()
+        buffer = _input_buffer(session)
+        name = session.get_inputs()[0].name
+        self._binding.bind_input(name, "cpu", 0, np.uint8, buffer.shape, buffer.ctypes.data)
+        self._input = buffer  # the session holds its address only
+        self._outputs = session.get_outputs()
+        outputs = self._bind_outputs()
+        metadata = session.get_modelmeta().custom_metadata_map
+        return EngineInfo(session.get_providers()[0], buffer[0], outputs, metadata)
+
+    def run(self) -> Mapping[str, Tensor]:
+        """Run on the input buffer."""
+        if self._session is None:
+            raise EngineError(Code.INTERNAL, "no model is loaded")
+        for tensor in self._fixed.values():
+            if tensor.dtype.kind == "f":
+                tensor.fill(np.nan)  # what the network leaves untouched must not pass as the result before
+        try:
+            if len(self._fixed) < len(self._outputs):
+                self._bind_outputs()  # an output of open size keeps the size of the run before
+            self._session.run_with_iobinding(self._binding)
+            if len(self._fixed) == len(self._outputs):
+                return self._fixed
+            values = self._binding.copy_outputs_to_cpu()
+        except Exception as error:  # the library's exceptions have no common base of their own
+            raise EngineError(Code.OUTPUT_INVALID, f"the network cannot be run: {_sentence(error)}") from error
+        return {output.name: value for output, value in zip(self._outputs, values, strict=True)}
+
+    def _options(self) -> ort.SessionOptions:
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = self._config.threads
+        options.inter_op_num_threads = 1
+        options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
+        options.log_severity_level = 4  # what matters comes as an exception
+        # bytes that look like the library's own format would bypass our look at the file
+        options.add_session_config_entry("session.load_model_format", "ONNX")
+        spin = self._config.spin_us
+        options.add_session_config_entry("session.intra_op.allow_spinning", "1" if spin else "0")
+        if spin:
+            options.add_session_config_entry("session.intra_op.spin_duration_us", str(spin))
+        return options
+
+    def _bind_outputs(self) -> dict[str, tuple[int, ...]]:
+        self._binding.clear_binding_outputs()
+        self._fixed.clear()
+        return {output.name: self._bind_output(output) for output in self._outputs}
+
+    def _bind_output(self, output: ort.NodeArg) -> tuple[int, ...]:
+        shape = tuple(size if isinstance(size, int) and size > 0 else -1 for size in output.shape)
+        dtype = _DTYPES.get(output.type)
+        if dtype is None or -1 in shape or not 0 < np.prod(shape, dtype=np.float64) <= MAX_OUTPUT:
+            self._binding.bind_output(output.name)
+            return shape
+        tensor = self._fixed[output.name] = np.empty(shape, dtype)
+        self._binding.bind_output(output.name, "cpu", 0, dtype, shape, tensor.ctypes.data)
+        return shape
+
+
+def _refuse_external_data(model: bytes) -> None:
+    try:
+        outside = external_data(model)
+    except DamagedModelError as error:
+        raise EngineError(Code.MODEL_LOAD, f"the model is damaged or no ONNX file: {error}") from error
+    if outside:
+        text = "the model keeps weights in another file, which is refused; save it as one file (onnx.save_model)"
+        raise EngineError(Code.MODEL_LOAD, text)
+
+
+def _session(model: bytes, options: ort.SessionOptions) -> ort.InferenceSession:
+    try:
+        return ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # the library's exceptions have no common base of their own
+        raise EngineError(Code.MODEL_LOAD, f"the model cannot be loaded: {_sentence(error)}") from error
+
+
+def _input_buffer(session: ort.InferenceSession) -> Tensor:
+    inputs = session.get_inputs()
+    shape = list(inputs[0].shape) if inputs else []
+    if shape and not (isinstance(shape[0], int) and shape[0] > 0):
+        shape[0] = 1  # an open batch size
+    fixed = all(isinstance(size, int) and 0 < size <= 8192 for size in shape)
+    fits = len(shape) == 4 and fixed and shape[0] == 1 and shape[3] == 3
+    if len(inputs) != 1 or inputs[0].type != "tensor(uint8)" or not fits:
+        found = "; ".join(f"{i.name}: {i.type} {i.shape}" for i in inputs[:4]) or "no input"
+        text = f"the model's input must be one picture tensor(uint8) [1, height, width, 3], BGR; it has {found}"
+        raise EngineError(Code.MODEL_MISMATCH, text)
+    return np.zeros(shape, np.uint8)
+
+
+def _sentence(error: Exception) -> str:
+    """The library's message in one line, without its prefix and source places."""
+    text = " ".join(str(error).split())
+    if text.startswith("[ONNXRuntimeError] :"):
+        text = text.split(" : ", 3)[-1]
+    text = re.sub(r"/onnxruntime_src/\S+ ", "", text)[:300]
+    if isinstance(error, MemoryError) or "bad_alloc" in text or "allocate memory" in text:
+        return f"it needs more memory than worker.memory_limit_mb allows ({text})"
+    return text

@@ -1,0 +1,200 @@
+"""One inspection after the other: frame, check, resize, network, findings. Lives in the vision process."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import mmap
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+
+from gateway import recipe as recipes
+from gateway.inspection import Finding, Observation
+from gateway.vision import picture, wire
+from gateway.vision.cameras import CameraError, Order, make_camera
+from gateway.vision.engines import EngineError, make_engine
+from gateway.vision.frames import FrameRing, Pixels
+from gateway.vision.image import FrameCheck, Resizer
+from gateway.vision.inject import Faults
+from gateway.vision.settings import EngineConfig, FolderCamera, FramesConfig, SimulatedCamera
+from gateway.vision.tasks import Task, TaskError, make_task
+from protocols.faults import Code
+
+WARM_UPS = 3
+"""Runs before Ready: the first one allocates, the last one is what a first inspection will take."""
+
+
+class Inspector:
+    """Camera, engine and task of one recipe, and the frame ring."""
+
+    def __init__(
+        self,
+        send: Callable[[wire.FromWorker], None],
+        camera: SimulatedCamera | FolderCamera,
+        engine: EngineConfig,
+        frames: FramesConfig,
+        ring: int,
+    ) -> None:
+        cv2.setNumThreads(1)
+        self._send = send
+        self.camera = make_camera(camera)
+        self.lost: CameraError | None = None
+        """Why the camera has to be opened again, or None."""
+        self._check = FrameCheck(self.camera.frozen_check)
+        self._faults = Faults(camera)
+        self._engine = make_engine(engine)
+        self._frames = FrameRing(ring, frames)
+        self._canvas: Pixels | None = None
+        self._fresh = True
+        """No trigger has come yet: a standby, or one just started."""
+        self._touched: set[int] = set()
+        self._slots = frames.slots
+        self.facts = wire.ModelFacts()
+
+    def load(self, folder: Path) -> None:
+        """Load the recipe's model and warm it up; RecipeError, EngineError, TaskError."""
+        recipe = recipes.load(folder)
+        info = self._engine.load(_model_bytes(recipe))
+        self._task: Task = make_task(recipe.task, info)
+        self._resizer = Resizer(info.input, recipe.task.resize == "letterbox")
+        warm_up = self._warm_up()
+        height, width = info.input.shape[:2]
+        self.facts = wire.ModelFacts(
+            recipe=recipe.number,
+            recipe_name=recipe.name,
+            sha256=recipe.model.sha256,
+            model_crc=wire.model_crc(recipe.model.sha256),
+            provider=info.provider,
+            warm_up=warm_up,
+            labels=self._task.labels,
+            input_width=width,
+            input_height=height,
+            simulated=self.camera.simulated,
+        )
+
+    def _warm_up(self) -> float:
+        try:
+            for _ in range(WARM_UPS - 1):
+                self._engine.run()
+            begin = time.perf_counter()
+            self._engine.run()
+        except EngineError as error:
+            raise EngineError(Code.MODEL_LOAD, error.text) from error
+        return time.perf_counter() - begin
+
+    def inspect(self, order: wire.Inspect) -> None:
+        """Answer one trigger: exposed as soon as the frame is there, then observed, whatever goes wrong."""
+        self._fresh = False
+        grab = infer = utc = 0.0
+        findings: tuple[Finding, ...] = ()
+        fault, detail = Code.NONE, ""
+        try:
+            pixels, utc, grab = self._frame(order)
+            self._faults.after_exposure(order.part_id, order.attempt)
+            self._judgeable(pixels, order.reuse_frame)
+            placement = self._resizer.put(pixels)
+            begin = time.perf_counter()
+            outputs = self._engine.run()
+            infer = time.perf_counter() - begin
+            findings = self._task.decode(outputs, placement)
+        except (CameraError, EngineError, TaskError) as error:
+            fault, detail = error.code, error.text
+        except MemoryError:
+            fault, detail = Code.MEMORY, "the vision process has no more memory; raise worker.memory_limit_mb"
+        except Exception as error:  # noqa: BLE001 - the process boundary: a bad frame must have an answer, not end the worker
+            fault, detail = Code.INTERNAL, f"the inspection failed: {type(error).__name__}: {error}"
+        self._faults.before_answer(order.part_id)
+        seen = Observation(findings, fault, detail, grab, infer, utc, self.camera.simulated)
+        self._send(wire.Observed(order.cycle, seen))
+
+    def rehearse(self) -> None:
+        """Nothing to do: a standby goes once through what it will have to do at once, on frames the active one took.
+
+        The first use of code, buffers and pages of the ring costs some ten milliseconds otherwise.
+        """
+        if not self._fresh or len(self._touched) == self._slots:
+            return
+        for slot in set(range(self._slots)) - self._touched:
+            found = self._frames.frame(slot, self._frames.holds(slot))
+            if found is None:
+                continue
+            found[0].reshape(-1)[:: mmap.PAGESIZE].max()
+            if not self._touched:
+                FrameCheck(frozen_check=True).fault(found[0])
+                placement = self._resizer.put(found[0])
+                with contextlib.suppress(EngineError, TaskError):
+                    self._task.decode(self._engine.run(), placement)
+            self._touched.add(slot)
+
+    def picture(self, order: wire.Picture) -> None:
+        """Draw and write a picture; whatever goes wrong is told, and harms nothing."""
+        path = Path(order.path)
+        error = ""
+        try:
+            pixels = self._copy(order)
+            if pixels is None:
+                error = "a newer frame has taken its place"
+            else:
+                picture.write(picture.draw(pixels, order.verdict, order.caption, order.findings), path)
+                picture.keep_newest(path.parent, path.suffix, order.keep)
+        except (OSError, ValueError, MemoryError, cv2.error) as failure:
+            error = str(failure) or type(failure).__name__
+        self._send(wire.PictureDone(order.cycle, order.path, error))
+
+    def _frame(self, order: wire.Inspect) -> tuple[Pixels, float, float]:
+        """The frame of a trigger, wall clock of its exposure, seconds it took."""
+        if order.reuse_frame:
+            found = self._frames.frame(order.slot, order.cycle)
+            if found is None:
+                raise CameraError(Code.WORKER_DIED, "the vision process died and the frame it took is lost")
+            return *found, 0.0
+        self._faults.before_exposure(order.part_id, order.attempt)
+        if self.lost is not None:
+            raise self.lost
+        begin = time.perf_counter()
+        try:
+            wanted = Order(order.cycle, order.part_id, order.grab_budget)
+            pixels = self.camera.grab(self._frames.begin(order.slot), wanted)
+        except CameraError as error:
+            self.lost = error if error.lost else None
+            raise
+        utc, grab = time.time(), time.perf_counter() - begin
+        self._frames.commit(order.slot, order.cycle, pixels, utc)
+        self._send(wire.Exposed(order.cycle, utc, grab))
+        return pixels, utc, grab
+
+    def _judgeable(self, pixels: Pixels, repeated: bool) -> None:
+        wrong = self._check.fault(pixels)
+        if wrong is not None and not (repeated and wrong[0] is Code.FRAME_REPEATED):
+            raise CameraError(*wrong)
+
+    def _copy(self, order: wire.Picture) -> Pixels | None:
+        """A copy of the frame to draw on; None if the slot holds another one, or does so by the time it is copied."""
+        found = self._frames.frame(order.slot, order.cycle)
+        if found is None:
+            return None
+        pixels = found[0]
+        if self._canvas is None or self._canvas.shape != pixels.shape:
+            self._canvas = pixels.copy()
+        else:
+            self._canvas[:] = pixels
+        return self._canvas if self._frames.frame(order.slot, order.cycle) is not None else None
+
+
+def _model_bytes(recipe: recipes.Recipe) -> bytes:
+    """The model file, read once: what is hashed is what is loaded."""
+    path = recipe.model_path
+    try:
+        model = path.read_bytes()
+    except OSError as error:
+        text = f"{path} cannot be read ({error.strerror}); copy the model file again"
+        raise EngineError(Code.MODEL_LOAD, text) from error
+    digest = hashlib.sha256(model).hexdigest()
+    if digest != recipe.model.sha256:
+        named = f"{path} has SHA-256 {digest}, recipe.yaml names {recipe.model.sha256}"
+        text = f"{named}; restore the file, or enter the new value after a test"
+        raise EngineError(Code.MODEL_HASH, text)
+    return model

@@ -1,0 +1,126 @@
+"""What a user may set about camera, engine, worker processes and frames. Light: both processes import it."""
+
+from __future__ import annotations
+
+import mmap
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+
+SLOT_HEADER = mmap.PAGESIZE
+"""Bytes before the pixels of a slot: one page, so that pixels start aligned."""
+
+PartNumbers = Annotated[tuple[int, ...], Field(max_length=200)]
+
+
+class Settings(BaseModel):
+    """Base of all settings: unknown keys are errors, values do not change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Inject(Settings):
+    """Faults on order, for tests and demonstrations of the simulated camera; part numbers are the PLC's PART_ID."""
+
+    crash_at: PartNumbers = ()
+    """The process dies of SIGSEGV between exposure and result; the repeat on the standby succeeds."""
+    exit_at: PartNumbers = ()
+    """The process dies before the exposure, without a word; the repeat succeeds."""
+    poison_at: PartNumbers = ()
+    """The process dies of SIGSEGV between exposure and result, at the repeat too."""
+    hang_at: PartNumbers = ()
+    """The process never answers after the exposure; the repeat succeeds."""
+    late_at: PartNumbers = ()
+    """The result comes late_ms late."""
+    late_ms: float = Field(default=400.0, ge=0, le=60_000)
+    slow_ms: float = Field(default=0.0, ge=0, le=60_000)
+    """Every grab takes so much longer."""
+    black_at: PartNumbers = ()
+    freeze_at: PartNumbers = ()
+    """The frame before is delivered again."""
+    unplug_at: PartNumbers = ()
+    """The camera is gone from these parts on, for unplug_s."""
+    unplug_s: float = Field(default=1.0, ge=0, le=3600)
+
+
+class SimulatedCamera(Settings):
+    """Renders parts with known defects; results carry the Simulated bit."""
+
+    kind: Literal["simulated"] = "simulated"
+    seed: int = Field(default=1, ge=0, le=2**32 - 1)
+    defect_rate: float = Field(default=0.3, ge=0, le=1)
+    width: int = Field(default=1280, ge=64, le=16384)
+    height: int = Field(default=1024, ge=64, le=16384)
+    frozen_check: bool = True
+    inject: Inject | None = None
+
+
+class FolderCamera(Settings):
+    """Shows the pictures (png, jpg, bmp) of a folder in the order of their names; results carry the Simulated bit."""
+
+    kind: Literal["folder"] = "folder"
+    path: Path
+    loop: bool = True
+    """Start again after the last picture; otherwise every further trigger ends as 1002."""
+
+
+CameraConfig = Annotated[SimulatedCamera | FolderCamera, Field(discriminator="kind")]
+CAMERA: TypeAdapter[SimulatedCamera | FolderCamera] = TypeAdapter(CameraConfig)
+
+
+class EngineConfig(Settings):
+    """What runs the network."""
+
+    kind: Literal["onnxruntime"] = "onnxruntime"
+    threads: int = Field(default=1, ge=1, le=64)
+    spin_us: int = Field(default=200, ge=0, le=100_000)
+    """How long an idle engine thread watches for work before it sleeps: latency against processor time."""
+
+
+class WorkerConfig(Settings):
+    """The vision processes of a station."""
+
+    standby: bool = True
+    """Keep a second, warm process that takes over when the first one dies."""
+    nice: int = Field(default=10, ge=0, le=19)
+    memory_limit_mb: int = Field(default=1024, ge=128, le=1_048_576)
+    start_timeout_s: float = Field(default=30.0, gt=0, le=600)
+
+
+class FramesConfig(Settings):
+    """The ring of shared memory that holds the newest frames."""
+
+    slots: int = Field(default=8, ge=4, le=256)
+    max_bytes: int = Field(default=16 * 2**20, ge=4096, le=2**30)
+    """The largest frame: width x height x channels."""
+
+    @property
+    def stride(self) -> int:
+        """Bytes from one slot to the next."""
+        return SLOT_HEADER + -(-self.max_bytes // mmap.PAGESIZE) * mmap.PAGESIZE
+
+    @property
+    def total(self) -> int:
+        """Bytes of the whole ring."""
+        return self.slots * self.stride
+
+
+@dataclass(frozen=True, slots=True)
+class PoolSettings:
+    """All that the worker pool of one station needs; paths absolute or relative to the current folder."""
+
+    recipe: Path
+    camera: SimulatedCamera | FolderCamera
+    engine: EngineConfig = field(default_factory=EngineConfig)
+    worker: WorkerConfig = field(default_factory=WorkerConfig)
+    frames: FramesConfig = field(default_factory=FramesConfig)
+    grab_timeout: float = 0.2
+    """Seconds."""
+    pictures_keep: int = 20
+
+
+def as_json(settings: Settings) -> dict[str, Any]:
+    """The settings as plain JSON values, for the way to the worker."""
+    return settings.model_dump(mode="json")

@@ -1,0 +1,202 @@
+"""The vision process: takes a frame at each trigger, runs the network, answers. Started by the control process only."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import faulthandler
+import os
+import resource
+import select
+import signal
+import socket
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gateway.vision import wire
+from gateway.vision.settings import CAMERA, EngineConfig, FramesConfig, WorkerConfig
+from protocols.faults import Code
+
+if TYPE_CHECKING:
+    from gateway.vision.inspector import Inspector
+
+RECONNECT_FIRST, RECONNECT_LIMIT = 0.2, 2.0
+CHECK_EVERY = 0.5
+"""Seconds between looks at an idle camera."""
+_PR_SET_PDEATHSIG = 1
+
+
+class Channel:
+    """The worker's end of the socket to the control process."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._socket = connection
+        self._splitter = wire.Splitter()
+
+    def send(self, message: wire.FromWorker) -> None:
+        """Send; waits while the control process does not read."""
+        self._socket.sendall(wire.encode(message))
+
+    def wait(self, seconds: float | None) -> bool:
+        """Whether something came within that time."""
+        return bool(select.select([self._socket], [], [], seconds)[0])
+
+    def receive(self) -> Iterator[wire.ToWorker]:
+        """The messages of one read; EOFError when the control process is gone."""
+        data = self._socket.recv(65536)
+        if not data:
+            raise EOFError
+        for body in self._splitter.feed(data):
+            yield wire.decode_from_control(body)
+
+
+def main(arguments: list[str]) -> None:
+    """Serve the control process whose socket, frame ring and process id the arguments name, until it is gone."""
+    for terminal in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(terminal, signal.SIG_IGN)  # the control process decides when its workers end
+    faulthandler.enable()
+    connection, ring, parent = (int(argument) for argument in arguments)
+    _die_with(parent)
+    channel = Channel(socket.socket(fileno=connection))
+    try:
+        messages = channel.receive()
+        start = next(messages)
+        if not isinstance(start, wire.Start):
+            raise wire.WireError("the first message is not start")
+        _serve(channel, start, ring)
+    except (EOFError, BrokenPipeError, ConnectionResetError):
+        pass
+    # The engine's own tidying up takes long and may crash; nothing here is worth it.
+    os._exit(0)
+
+
+def _serve(channel: Channel, start: wire.Start, ring: int) -> None:
+    _limit(WorkerConfig(**start.worker))
+    inspector = _prepare(channel, start, ring)
+    if inspector is None:
+        return
+    watch = CameraWatch(channel, inspector)
+    watch.open()
+    channel.send(wire.Ready(inspector.facts))
+    while True:
+        if not channel.wait(watch.pause()):
+            watch.look()
+            continue
+        for message in channel.receive():
+            match message:
+                case wire.Inspect():
+                    inspector.inspect(message)
+                    watch.noted()
+                case wire.Picture():
+                    inspector.picture(message)
+                case wire.Stop():
+                    return
+                case wire.Start():
+                    raise wire.WireError("a second start")
+
+
+def _prepare(channel: Channel, start: wire.Start, ring: int) -> Inspector | None:
+    """Load everything; None if it cannot be, then the control process knows why."""
+    # Only now the heavy imports: limits and parent-death signal are set.
+    from gateway.recipe import RecipeError
+    from gateway.vision.engines import EngineError
+    from gateway.vision.inspector import Inspector
+    from gateway.vision.tasks import TaskError
+
+    recipe = Path(start.recipe)
+    try:
+        camera, frames = CAMERA.validate_python(start.camera), FramesConfig(**start.frames)
+        inspector = Inspector(channel.send, camera, EngineConfig(**start.engine), frames, ring)
+        inspector.load(recipe)
+        return inspector
+    except (RecipeError, EngineError, TaskError) as error:
+        channel.send(wire.Failed(error.code, f"recipe {recipe.name}: {error.text}"))
+    except MemoryError:
+        text = f"recipe {recipe.name}: the model needs more memory than worker.memory_limit_mb allows"
+        channel.send(wire.Failed(Code.MODEL_LOAD, text))
+    return None
+
+
+class CameraWatch:
+    """Tells when the camera goes and comes, and tries to get it back."""
+
+    def __init__(self, channel: Channel, inspector: Inspector) -> None:
+        self._channel = channel
+        self._inspector = inspector
+        self._told = True
+        """Whether the control process believes the camera to be there."""
+        self._backoff = RECONNECT_FIRST
+
+    def pause(self) -> float:
+        """Seconds until the next look."""
+        return CHECK_EVERY if self._told else self._backoff
+
+    def open(self) -> None:
+        """Connect, or say why not."""
+        from gateway.vision.cameras import CameraError
+
+        try:
+            self._inspector.camera.close()
+            self._inspector.camera.open()
+        except CameraError as error:
+            self._down(error.code, error.text)
+            return
+        self._inspector.lost = None
+        self._backoff = RECONNECT_FIRST
+        if not self._told:
+            self._told = True
+            self._channel.send(wire.CameraUp())
+
+    def look(self) -> None:
+        """The worker has nothing to do: see whether the camera is there, or try again to reach it."""
+        from gateway.vision.cameras import CameraError
+
+        if not self._told:
+            self._backoff = min(RECONNECT_LIMIT, 2 * self._backoff)
+            self.open()
+            return
+        self._inspector.rehearse()
+        try:
+            self._inspector.camera.check()
+        except CameraError as error:
+            self._inspector.lost = error
+            self._down(error.code, error.text)
+
+    def noted(self) -> None:
+        """An inspection has ended: it may have found the camera gone."""
+        if self._inspector.lost is not None:
+            self._down(self._inspector.lost.code, self._inspector.lost.text)
+
+    def _down(self, code: Code, text: str) -> None:
+        if self._told:
+            self._told = False
+            self._channel.send(wire.CameraDown(code, text))
+
+
+def _limit(config: WorkerConfig) -> None:
+    """Give way to the control process, and never take more memory than allowed."""
+    with contextlib.suppress(OSError):
+        os.nice(config.nice)
+    limit = config.memory_limit_mb * 2**20
+    # On Linux the data limit counts what a process may write (4.7 and later), not mapped libraries and the frame ring.
+    kind = resource.RLIMIT_DATA if sys.platform == "linux" else resource.RLIMIT_AS
+    for which, wanted in ((kind, limit), (resource.RLIMIT_CORE, 0)):
+        with contextlib.suppress(OSError, ValueError):
+            hard = resource.getrlimit(which)[1]
+            value = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+            resource.setrlimit(which, (value, value))
+
+
+def _die_with(parent: int) -> None:
+    """End when the control process does, however it ends; exit at once if it already has."""
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError, AttributeError):
+            ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(0)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

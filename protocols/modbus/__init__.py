@@ -1,0 +1,1 @@
+"""The contract on Modbus: register map, framing, server and client link."""

@@ -1,0 +1,475 @@
+"""The gateway's side of the trigger cycle: given commands and `now`, it says what to do and what to show. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from protocols import handshake as hs
+from protocols.commands import CommandChannel
+from protocols.conditions import Conditions
+from protocols.faults import Code, FaultClass
+from protocols.handshake import CycleSettings, Last, Style, TriggerPhase, VisionState
+from protocols.heartbeat import HeartbeatMonitor
+from protocols.results import ResultQueue
+from protocols.signals import (
+    UINT_MAX,
+    Command,
+    CommandCode,
+    Control,
+    Outputs,
+    Result,
+    Status,
+    next_seq,
+)
+
+# Plain ints: arithmetic on IntFlag members costs a microsecond each, and this is the scan.
+_ENABLE, _TRIGGER, _RESULT_ACK, _EXECUTE, _CLEAR_FAULT, _ABORT = (int(bit) for bit in Control)
+
+OVERLAP_DEPTH = 2
+"""Open cycles at once with `overlap`: one being judged, one being exposed."""
+
+
+@dataclass(slots=True)
+class _Open:
+    request: hs.Accepted
+    exposed: bool = False
+    expired: bool = False
+
+
+class VisionRole:
+    """One station's cycle. Every accepted trigger ends in exactly one `finish`; `now` is monotonic seconds."""
+
+    def __init__(self, settings: CycleSettings, *, boot_id: int = 1) -> None:
+        self.settings = settings
+        self.results = ResultQueue(settings.queue)
+        self.commands = CommandChannel(settings.command_timeout)
+        self.monitor = HeartbeatMonitor(settings.plc_heartbeat_timeout, required=settings.plc_heartbeat_required)
+        self.boot_id = boot_id
+        self.config_crc = 0
+        self.recipe_active = 0
+        self.simulated = False
+        self.missed = 0
+        self.heartbeat = 0
+        self.conditions = Conditions()
+        self.newest_result_seq = 0
+        self._result_seq = 0
+        self._last: Last | None = None
+        self._bit_count = 0
+        self._online = True
+        self._stopped = False
+        self._enabled = False
+        self._before: Command | None = None
+        self._baseline_code = Code.RESTARTED
+        self._open: dict[int, _Open] = {}
+        self._cycle = 0
+        self._accepted_at: float | None = None
+        self._trigger_phase = TriggerPhase.IDLE
+        self._trigger_seq_ack = 0
+        self._trigger_refused = Code.NONE
+        self._missed_bit = False
+        self._overrun = False
+        self._exposure_done = False
+        self._deferred: tuple[int, int] | None = None
+
+    # ------------------------------------------------------------ inputs
+
+    def command(self, command: Command, now: float) -> list[hs.Action]:
+        """Take one moment of the command block: edges and changed numbers act, repeated writes do nothing."""
+        actions: list[hs.Action] = []
+        before, self._before = self._before, command
+        self.monitor.see(command.plc_heartbeat, now)
+        self._watch(now, actions)
+        if before is None:
+            self._baseline(command, now, actions)
+        elif command != before:
+            if command.blank:
+                self._forget(now)
+            self._edges(before, command, now, actions)
+        self._watch(now, actions)
+        return actions
+
+    def tick(self, now: float) -> list[hs.Action]:
+        """Let time pass: deadlines, the PLC's heartbeat, the ack and command time-outs."""
+        actions: list[hs.Action] = []
+        for cycle, entry in self._open.items():
+            if not entry.expired and now >= entry.request.deadline:
+                entry.expired = True
+                actions.append(hs.Expired(cycle, Code.DEADLINE_MISSED))
+        self.commands.expire(now)
+        self._watch(now, actions)
+        return actions
+
+    def beat(self) -> None:
+        """One heartbeat of our own: call it from the control loop itself, nowhere else."""
+        self.heartbeat = (self.heartbeat + 1) & UINT_MAX
+
+    def resync(self, now: float) -> None:
+        """The link came (back): the next command is a baseline; a number changed meanwhile is refused, not taken."""
+        if self._before is not None:
+            self._baseline_code = Code.LINK_LOST
+        self._before = None
+        self.monitor.reset(now)
+
+    def exposed(self, cycle: int) -> None:
+        """The frame of this cycle is taken: the part may move."""
+        entry = self._open.get(cycle)
+        if entry is not None:
+            entry.exposed = True
+            self._exposure_done = True
+
+    def reserve_seq(self) -> int:
+        """The number of the next result; each reserved number must be shown by `finish` or `offer`."""
+        self._result_seq = next_seq(self._result_seq)
+        return self._result_seq
+
+    def finish(self, cycle: int, result: Result, now: float) -> list[hs.Action]:
+        """Show the outcome of an open cycle; a cycle already finished is left as it is."""
+        entry = self._open.pop(cycle, None)
+        if entry is None:
+            return []
+        if self._last is not None and self._last.cycle == cycle:
+            self._last = replace(self._last, result=result)
+        actions = self.offer(result, now)
+        if not self._open and self._deferred is not None:
+            token, param = self._deferred
+            self._deferred = None
+            actions.append(hs.Execute(token, param))
+        return actions
+
+    def offer(self, result: Result, now: float) -> list[hs.Action]:
+        """Queue a result for the PLC, newest last."""
+        self.newest_result_seq = result.result_seq
+        return self._queue(result, now)
+
+    def condition(self, code: Code, active: bool) -> bool:
+        """A fault or degradation of the station began or ended; True when that is news."""
+        return self.conditions.set(code, active)
+
+    def restore(self, result_seq: int, last: Last | None) -> None:
+        """Continue the numbers of the run before; `last` answers a repeat of its trigger."""
+        self._result_seq = self.newest_result_seq = result_seq
+        self._last = last
+
+    def command_finished(self, token: int, code: Code) -> bool:
+        """The answer to Execute; False when it came too late."""
+        return self.commands.finish(token, code)
+
+    def stop(self) -> None:
+        """Ready off for good; open cycles may still finish."""
+        self.condition(Code.STOPPING, True)
+
+    def invalidate(self) -> None:
+        """The last outputs before the end: nothing valid, not online."""
+        self._stopped = True
+
+    # ------------------------------------------------------------ views
+
+    @property
+    def state(self) -> VisionState:
+        """The first row of `handshake.VISION` that holds."""
+        if not self._online or self._stopped or self.conditions.holds(Code.STOPPING):
+            return VisionState.OFFLINE
+        if self.conditions.first(FaultClass.FAULT) is not Code.NONE:
+            return VisionState.FAULT
+        if self._busy:
+            return VisionState.BUSY
+        return VisionState.READY if self._enabled else VisionState.DISABLED
+
+    @property
+    def open_cycles(self) -> tuple[int, ...]:
+        return tuple(self._open)
+
+    def not_ready_reason(self) -> Code:
+        """Why Ready is low, NONE when it is high."""
+        reason = self._reason()
+        held = reason is Code.NONE and self._trigger_phase is TriggerPhase.HELD
+        return Code.OUT_OF_ORDER if held else reason
+
+    def outputs(self, now: float) -> Outputs:
+        """What the PLC is shown at this moment."""
+        return Outputs(self._status(now), self.results.block)
+
+    def deadline(self, now: float) -> float | None:
+        """When `tick` or `outputs` next has something to do."""
+        times = [e.request.deadline for e in self._open.values() if not e.expired]
+        times += [t for t in (self.commands.deadline(), self._valid_at(now), self._ack_deadline(now)) if t is not None]
+        beat = self.monitor.deadline()
+        if beat is not None and not self.conditions.holds(Code.PLC_HEARTBEAT_LOST):
+            times.append(beat)
+        return min(times, default=None)
+
+    # ------------------------------------------------------------ commands of the PLC
+
+    def _baseline(self, c: Command, now: float, actions: list[hs.Action]) -> None:
+        """The first sight of a PLC: levels count, edges do not; its open request is answered, never taken anew."""
+        self._enabled = bool(c.control & _ENABLE)
+        self._trigger_phase = TriggerPhase.HELD if c.control & _TRIGGER else TriggerPhase.IDLE
+        if self.results.ack_seq(c.result_ack_seq, now):
+            actions.append(hs.Acknowledged(c.result_ack_seq))
+        if c.control & _RESULT_ACK:
+            self.results.hold()
+        else:
+            self.results.ack_fall(now)
+        if not c.trigger_seq or c.trigger_seq == self._trigger_seq_ack:
+            return
+        if self._is_repeat(c.trigger_seq, c):
+            self._repeat(c, now, actions, first_sight=True)
+        elif self._trigger_phase is not TriggerPhase.HELD:
+            self._trigger_seq_ack, self._trigger_refused = c.trigger_seq, self._baseline_code
+            actions.append(hs.Refused(c.trigger_seq, self._baseline_code))
+
+    def _edges(self, b: Command, c: Command, now: float, actions: list[hs.Action]) -> None:
+        rise, fall = c.control & ~b.control, b.control & ~c.control
+        self._enable(bool(c.control & _ENABLE), actions)
+        if rise & _CLEAR_FAULT:
+            self._overrun = self._missed_bit = False
+            self.conditions.clear()
+            actions.append(hs.Cleared())
+        self._acks(b, c, rise, fall, now, actions)
+        if rise & _ABORT:
+            self._abort(Code.ABORTED, actions)
+        self._command_channel(b, c, rise, fall, now, actions)
+        if fall & _TRIGGER:
+            self._trigger_phase = TriggerPhase.IDLE
+        if c.trigger_seq not in (0, b.trigger_seq):
+            self._sequence_trigger(b, c, now, actions)
+        elif rise & _TRIGGER:
+            self._bit_trigger(c, now, actions)
+        elif b.trigger_seq == UINT_MAX and c.trigger_seq == 0 and self._enabled:
+            # A counter that wraps to 0 asks for a part that would silently be missed: say no aloud.
+            self._trigger_seq_ack = 0
+            self._refuse(0, Code.OUT_OF_ORDER, actions)
+
+    def _enable(self, enabled: bool, actions: list[hs.Action]) -> None:
+        if self._enabled and not enabled and self.settings.fault_on_disable:
+            self._abort(Code.OUT_OF_ORDER, actions)
+        self._enabled = enabled
+
+    def _abort(self, code: Code, actions: list[hs.Action]) -> None:
+        for cycle, entry in self._open.items():
+            if not entry.expired:
+                entry.expired = True
+                actions.append(hs.Expired(cycle, code))
+
+    def _acks(self, b: Command, c: Command, rise: int, fall: int, now: float, actions: list[hs.Action]) -> None:
+        by_seq = c.result_ack_seq not in (0, b.result_ack_seq)
+        if by_seq:
+            known = self.results.ack_seq(c.result_ack_seq, now)
+            actions.append(hs.Acknowledged(c.result_ack_seq) if known else hs.AckIgnored(c.result_ack_seq))
+        if rise & _RESULT_ACK:
+            shown = self.results.shown
+            if by_seq or not self._valid(now):
+                self.results.hold()  # the edge means a result acknowledged by number just now, or one not yet valid
+                actions += [] if by_seq else [hs.AckIgnored(0)]
+            elif shown is not None and self.results.ack_rise():
+                actions.append(hs.Acknowledged(shown.result_seq))
+        if fall & _RESULT_ACK:
+            self.results.ack_fall(now)
+
+    # ------------------------------------------------------------ triggers
+
+    def _sequence_trigger(self, b: Command, c: Command, now: float, actions: list[hs.Action]) -> None:
+        seq = c.trigger_seq
+        if self._is_repeat(seq, c):
+            self._repeat(c, now, actions)
+        else:
+            self._trigger_seq_ack = seq
+            self._take(seq, Style.SEQUENCE, c, now, actions)
+            if c.control & _TRIGGER and not b.control & _TRIGGER:
+                self._trigger_phase = TriggerPhase.ACKED
+
+    def _bit_trigger(self, c: Command, now: float, actions: list[hs.Action]) -> None:
+        self._trigger_phase = TriggerPhase.HELD
+        count = next_seq(self._bit_count)
+        if self._take(count, Style.BITS, c, now, actions):
+            self._bit_count = count
+            self._trigger_phase = TriggerPhase.ACKED
+
+    def _take(self, seq: int, style: Style, c: Command, now: float, actions: list[hs.Action]) -> bool:
+        code = self._refusal(now)
+        if code is not Code.NONE:
+            self._refuse(seq, code, actions)
+            return False
+        self._cycle += 1
+        deadline = now + self.settings.deadline
+        request = hs.Accepted(self._cycle, seq, style, c.part_id, c.serial, c.user, now, deadline)
+        self._open[self._cycle] = _Open(request)
+        if style is Style.SEQUENCE:
+            # A bit-style count is ours, not the PLC's: a number of the PLC's that equals it is no repeat of it.
+            self._last = Last(seq, c.part_id, c.serial, cycle=self._cycle)
+        self._accepted_at = now
+        self._trigger_refused = Code.NONE
+        self._missed_bit = self._exposure_done = False
+        actions.append(request)
+        return True
+
+    def _reason(self) -> Code:
+        """Why the state takes no trigger, whatever the Trigger bit does."""
+        state = self.state
+        if state is VisionState.OFFLINE and (self._stopped or self.conditions.holds(Code.STOPPING)):
+            return Code.STOPPING
+        if state is VisionState.FAULT:
+            return self.conditions.first(FaultClass.FAULT)
+        if state in (VisionState.READY, VisionState.DISABLED) and self.commands.executing:
+            return Code.STARTING
+        return hs.REFUSAL[state]
+
+    def _refusal(self, now: float) -> Code:
+        reason, last = self._reason(), self._accepted_at
+        if reason is Code.NONE and last is not None and now - last < self.settings.min_trigger_interval:
+            return Code.TOO_FAST
+        return reason
+
+    def _refuse(self, seq: int, code: Code, actions: list[hs.Action]) -> None:
+        self.missed = min(self.missed + 1, UINT_MAX)
+        self._missed_bit = True
+        self._trigger_refused = code
+        actions.append(hs.Refused(seq, code))
+
+    def _is_repeat(self, seq: int, c: Command) -> bool:
+        last = self._last
+        return last is not None and (last.trigger_seq, last.part_id, last.serial) == (seq, c.part_id, c.serial)
+
+    def _repeat(self, c: Command, now: float, actions: list[hs.Action], *, first_sight: bool = False) -> None:
+        """The same number for the same part: one inspection; its outcome is shown (again)."""
+        self._trigger_seq_ack = c.trigger_seq
+        result = self._last.result if self._last is not None else None
+        if result is None:
+            self._trigger_refused = Code.NONE
+            return
+        self._trigger_refused = Code.REPEATED_SEQ
+        actions.append(hs.Refused(c.trigger_seq, Code.REPEATED_SEQ, repeated=True))
+        taken = c.result_ack_seq == result.result_seq
+        if not self.results.holds(result.result_seq) and not (taken and first_sight):
+            actions += self._queue(result, now, taken=taken)
+
+    def _forget(self, now: float) -> None:
+        """The PLC started anew: its numbers begin again, so an old number is a new part."""
+        self._last = None
+        self._trigger_seq_ack = 0
+        self._trigger_refused = Code.NONE
+        self.monitor.reset(now)
+
+    # ------------------------------------------------------------ command channel
+
+    def _command_channel(
+        self, b: Command, c: Command, rise: int, fall: int, now: float, actions: list[hs.Action]
+    ) -> None:
+        if fall & _EXECUTE:
+            self.commands.execute_fell()
+        by_seq = c.command_seq not in (0, b.command_seq)
+        if not by_seq and not rise & _EXECUTE:
+            return
+        if self.commands.executing:
+            return  # the running one ends first; the PLC sees Executing and its number unacknowledged
+        token = self.commands.begin(c.command_seq if by_seq else None, now)
+        if c.command == CommandCode.ACTIVATE_RECIPE:
+            self._recipe_change(token, c.command_param, actions)
+        else:
+            self.commands.finish(token, self._simple_command(c.command))
+
+    def _recipe_change(self, token: int, param: int, actions: list[hs.Action]) -> None:
+        if not self._open:
+            actions.append(hs.Execute(token, param))
+        elif self.settings.defer_recipe_change:
+            self._deferred = (token, param)
+        else:
+            self.commands.finish(token, Code.OUT_OF_ORDER)
+
+    def _simple_command(self, command: int) -> Code:
+        if command == CommandCode.RESET_COUNTERS:
+            self.missed = self.results.lost = 0
+        elif command in (CommandCode.GO_OFFLINE, CommandCode.GO_ONLINE):
+            self._online = command == CommandCode.GO_ONLINE
+        else:
+            return Code.UNKNOWN_RECIPE
+        return Code.NONE
+
+    # ------------------------------------------------------------ inside
+
+    @property
+    def _busy(self) -> bool:
+        if not self._open:
+            return False
+        if not self.settings.overlap:
+            return True
+        return len(self._open) >= OVERLAP_DEPTH or any(not e.exposed for e in self._open.values())
+
+    def _queue(self, result: Result, now: float, *, taken: bool = False) -> list[hs.Action]:
+        dropped = self.results.offer(result, now, taken=taken)
+        if dropped is None:
+            return []
+        self._overrun = self._overrun or self.settings.queue > 0
+        return [hs.Lost(dropped)]
+
+    def _watch(self, now: float, actions: list[hs.Action]) -> None:
+        lost = self.monitor.lost(now)
+        if self.condition(Code.PLC_HEARTBEAT_LOST, lost):
+            actions.append(hs.Changed(Code.PLC_HEARTBEAT_LOST, lost))
+        due = self._ack_due()
+        late = due is not None and now >= due
+        if self.condition(Code.ACK_TIMEOUT, late):
+            actions.append(hs.Changed(Code.ACK_TIMEOUT, late))
+
+    def _ack_due(self) -> float | None:
+        """When the shown result counts as unacknowledged for too long (queue 0 asks for no ack)."""
+        timeout = self.settings.ack_timeout
+        if not self.results.awaits_ack or timeout <= 0 or self.settings.queue == 0:
+            return None
+        return self.results.shown_at + timeout
+
+    def _ack_deadline(self, now: float) -> float | None:
+        due = self._ack_due()
+        return due if due is not None and now < due else None
+
+    def _valid_at(self, now: float) -> float | None:
+        if self.results.shown is None:
+            return None
+        at = self.results.shown_at + self.settings.result_valid_delay
+        return at if now < at else None
+
+    def _valid(self, now: float) -> bool:
+        return not self._stopped and self.results.shown is not None and self._valid_at(now) is None
+
+    def _status(self, now: float) -> Status:
+        reason = self.not_ready_reason()
+        return Status(
+            bits=self._bits(now, reason),
+            heartbeat=self.heartbeat,
+            trigger_seq_ack=self._trigger_seq_ack,
+            trigger_refused=int(self._trigger_refused),
+            newest_result_seq=self.newest_result_seq,
+            pending=self.results.pending,
+            lost=self.results.lost,
+            missed=self.missed,
+            fault_code=self.conditions.latched,
+            not_ready_reason=int(reason),
+            recipe_active=self.recipe_active,
+            command_seq_ack=self.commands.seq_ack,
+            command_result=self.commands.result,
+            config_crc=self.config_crc,
+            boot_id=self.boot_id,
+        )
+
+    def _bits(self, now: float, reason: Code) -> int:
+        conditions, commands = self.conditions, self.commands
+        fail_safe = self._stopped or conditions.holds(Code.PLC_HEARTBEAT_LOST, Code.LINK_LOST, Code.STOPPING)
+        flags = (
+            self._online and not self._stopped,
+            reason is Code.NONE,
+            self._trigger_phase is TriggerPhase.ACKED,
+            bool(self._open),
+            self._exposure_done,
+            self._valid(now),
+            self._overrun,
+            self._missed_bit,
+            commands.executing,
+            commands.done,
+            commands.failed,
+            conditions.first(FaultClass.DEGRADED) is not Code.NONE,
+            conditions.fault_latched,
+            self.simulated,
+            fail_safe,
+            self.results.toggle,
+        )  # in the order of StatusBit
+        return sum(1 << bit for bit, on in enumerate(flags) if on)

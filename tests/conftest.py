@@ -1,0 +1,33 @@
+"""Fixtures for every test: each must end with what it began with (see leaks.py)."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+import pytest_asyncio
+
+from tests import leaks
+
+
+@pytest.fixture(autouse=True)
+def nothing_left_behind() -> Iterator[None]:
+    """Fail a test that leaves behind a thread, a process, a socket or shared memory; set up first, checked last."""
+    before = leaks.holdings()
+    yield
+    if left := leaks.left_behind(before):
+        pytest.fail("left behind: " + "; ".join(left))
+
+
+@pytest.fixture(autouse=True)
+def no_task_left_behind(nothing_left_behind: None, request: pytest.FixtureRequest) -> None:
+    """Give an async test, and no other, the check of its loop's tasks."""
+    if request.node.get_closest_marker("asyncio"):
+        request.getfixturevalue("_no_task_left_in_loop")
+
+
+@pytest_asyncio.fixture
+async def _no_task_left_in_loop() -> AsyncIterator[None]:
+    before = asyncio.all_tasks()
+    yield
+    if left := await leaks.left_tasks(before):
+        pytest.fail("left behind: " + "; ".join(left))

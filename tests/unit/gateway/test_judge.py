@@ -1,0 +1,199 @@
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gateway.inspection import Finding, Judged, Verdict
+from gateway.judge import INVALID, judge
+from gateway.recipe import Recipe
+from protocols.faults import Code
+
+LABELS = ("scratch", "burr", "missing_hole")
+NG_FROM, RECHECK_FROM = 0.5, 0.3
+
+
+def recipe(**parts: Any) -> Recipe:
+    document: dict[str, Any] = {
+        "recipe": "test",
+        "number": 1,
+        "model": {"file": "m.onnx", "sha256": "0" * 64},
+        "task": {"kind": "detect", "format": "end2end", "classes": LABELS},
+        "rules": [
+            {"name": "hole", "when": {"label": "missing_hole", "min_score": NG_FROM}, "verdict": "NG", "code": 103},
+            {"name": "bad", "when": {"any": True, "min_score": NG_FROM}, "verdict": "NG", "code": 100},
+            {
+                "name": "unsure",
+                "when": {"any": True, "min_score": RECHECK_FROM, "max_score": NG_FROM},
+                "verdict": "RECHECK",
+                "code": 900,
+            },
+        ],
+    }
+    return Recipe.model_validate({**document, **parts})
+
+
+def seen(label: str, score: float, box: tuple[float, float, float, float] = (10, 20, 30, 60)) -> Finding:
+    return Finding(label, score, box)
+
+
+edges = st.floats(-1e6, 1e6)
+boxes = st.tuples(edges, edges, edges, edges).map(
+    lambda b: (min(b[0], b[2]), min(b[1], b[3]), max(b[0], b[2]), max(b[1], b[3]))
+)
+sound = st.builds(Finding, st.sampled_from(LABELS), st.floats(0, 1), boxes)
+anything = st.builds(
+    Finding,
+    st.sampled_from((*LABELS, "dust", "")),
+    st.floats(),
+    st.tuples(st.floats(), st.floats(), st.floats(), st.floats()),
+)
+VALUES = [
+    {"name": take, "take": take, "of": {"any": True, "min_score": 0.2}}
+    for take in ("count", "max_score", "x", "y", "width", "height", "area")
+]
+CHECKS = [{"name": label, "when": {"label": label, "min_score": 0.4}} for label in LABELS]
+
+
+def same(one: Judged, other: Judged) -> bool:
+    return repr(one) == repr(other)  # NaN equals nothing, but reads the same
+
+
+@settings(deadline=None)
+@given(st.lists(sound | anything, max_size=8), st.randoms(use_true_random=False))
+def test_the_order_of_findings_does_not_matter(findings: list[Finding], random: Any) -> None:
+    book = recipe(values=VALUES, checks=CHECKS)
+    shuffled = list(findings)
+    random.shuffle(shuffled)
+    assert same(judge(book, findings), judge(book, shuffled))
+
+
+def test_no_findings_are_ok() -> None:
+    assert judge(recipe(), ()) == Judged(Verdict.OK)
+
+
+@settings(deadline=None)
+@given(st.lists(sound, max_size=6), sound.filter(lambda finding: finding.score >= NG_FROM))
+def test_a_finding_at_or_above_the_ng_limit_is_always_ng(others: list[Finding], bad: Finding) -> None:
+    assert judge(recipe(), (*others, bad)).verdict is Verdict.NG
+
+
+@settings(deadline=None)
+@given(st.lists(sound.filter(lambda finding: finding.score < RECHECK_FROM), max_size=6))
+def test_below_every_limit_is_ok_with_the_highest_score(findings: list[Finding]) -> None:
+    judged = judge(recipe(), findings)
+    assert judged.verdict is Verdict.OK
+    assert judged.reason == 0
+    assert judged.score == max((finding.score for finding in findings), default=0.0)
+
+
+@settings(deadline=None)
+@given(st.lists(sound, max_size=4), anything)
+def test_a_finding_that_makes_no_sense_is_never_ok(others: list[Finding], odd: Finding) -> None:
+    x1, y1, x2, y2 = odd.box
+    sensible = 0 <= odd.score <= 1 and x1 <= x2 and y1 <= y2 and odd.label in LABELS and max(map(abs, odd.box)) <= 1e6
+    if not sensible:
+        assert judge(recipe(), (*others, odd)).verdict is not Verdict.OK
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        seen("scratch", math.nan),
+        seen("scratch", math.inf),
+        seen("scratch", -0.1),
+        seen("scratch", 1.0001),
+        seen("scratch", 0.1, (0, 0, math.nan, 5)),
+        seen("scratch", 0.1, (0, 0, math.inf, 5)),
+        seen("scratch", 0.1, (9, 0, 5, 5)),
+        seen("scratch", 0.1, (-1e300, -1e300, 1e300, 1e300)),
+        seen("dust", 0.1),
+    ],
+)
+def test_garbage_alone_asks_for_a_recheck_with_the_fault_code(odd: Finding) -> None:
+    judged = judge(recipe(), (odd,))
+    assert (judged.verdict, judged.reason, judged.rule) == (Verdict.RECHECK, Code.OUTPUT_INVALID, INVALID)
+    assert judged.score == 0.0
+
+
+def test_garbage_does_not_hide_a_defect() -> None:
+    assert judge(recipe(), (seen("scratch", math.nan), seen("burr", 0.9))).reason == 100
+
+
+@pytest.mark.parametrize(
+    ("scores", "verdict", "reason", "rule", "score"),
+    [
+        ((0.29999,), Verdict.OK, 0, "", 0.29999),
+        ((0.3,), Verdict.RECHECK, 900, "unsure", 0.3),
+        ((0.49999, 0.35), Verdict.RECHECK, 900, "unsure", 0.49999),
+        ((0.5,), Verdict.NG, 100, "bad", 0.5),
+        ((0.4, 0.7, 0.6), Verdict.NG, 100, "bad", 0.7),
+    ],
+)
+def test_limits_include_the_lower_end_and_exclude_the_upper(
+    scores: Sequence[float], verdict: Verdict, reason: int, rule: str, score: float
+) -> None:
+    judged = judge(recipe(), [seen("scratch", score) for score in scores])
+    assert (judged.verdict, judged.reason, judged.rule, judged.score) == (verdict, reason, rule, score)
+
+
+def test_rules_are_tried_in_the_order_written() -> None:
+    both = (seen("scratch", 0.9), seen("missing_hole", 0.6))
+    assert judge(recipe(), both).reason == 103
+    assert judge(recipe(), both).score == 0.6
+    rules = [
+        {"name": "first look again", "when": {"label": "burr"}, "verdict": "RECHECK", "code": 7},
+        {"name": "bad", "when": {"any": True}, "verdict": "NG", "code": 8},
+    ]
+    assert judge(recipe(rules=rules), (seen("burr", 0.9), seen("scratch", 0.9))).verdict is Verdict.RECHECK
+
+
+def test_a_rule_may_demand_that_something_is_there() -> None:
+    rules = [
+        {
+            "name": "hole not found",
+            "when": {"label": "burr", "min_score": 0.5, "min_count": 0, "max_count": 1},
+            "verdict": "NG",
+            "code": 5,
+        }
+    ]
+    book = recipe(rules=rules)
+    assert judge(book, ()) == Judged(Verdict.NG, 5, "hole not found")
+    assert judge(book, (seen("burr", 0.9),)).reason == 5
+    assert judge(book, (seen("burr", 0.9), seen("burr", 0.8))).verdict is Verdict.OK
+
+
+def test_counts_labels_and_areas_select() -> None:
+    when = {"labels": ["scratch", "burr"], "min_count": 2, "min_area": 100, "max_area": 400}
+    book = recipe(rules=[{"name": "two", "when": when, "verdict": "NG", "code": 1}])
+    fits, small, large = (0, 0, 10, 10), (0, 0, 9, 11), (0, 0, 20, 20)
+    assert judge(book, (seen("scratch", 0.5, fits), seen("burr", 0.5, fits))).verdict is Verdict.NG
+    assert judge(book, (seen("scratch", 0.5, fits), seen("missing_hole", 0.5, fits))).verdict is Verdict.OK
+    assert judge(book, (seen("scratch", 0.5, fits), seen("burr", 0.5, small))).verdict is Verdict.OK
+    assert judge(book, (seen("scratch", 0.5, fits), seen("burr", 0.5, large))).verdict is Verdict.OK
+
+
+def test_checks_are_bits_of_what_was_found_whatever_the_verdict() -> None:
+    book = recipe(checks=CHECKS)
+    assert judge(book, ()).checks == 0
+    assert judge(book, (seen("scratch", 0.4),)).checks == 0b001
+    assert judge(book, (seen("missing_hole", 0.9), seen("scratch", 0.45), seen("burr", 0.39))).checks == 0b101
+
+
+def test_values_come_from_the_best_finding() -> None:
+    book = recipe(values=VALUES)
+    findings = (seen("scratch", 0.3, (0, 0, 1, 1)), seen("burr", 0.8, (10, 20, 30, 60)), seen("burr", 0.1))
+    assert judge(book, findings).values == (2.0, 0.8, 20.0, 40.0, 20.0, 40.0, 800.0)
+
+
+def test_values_of_nothing_are_nan_but_a_count_is_zero() -> None:
+    count, *rest = judge(recipe(values=VALUES), ()).values
+    assert count == 0.0
+    assert all(map(math.isnan, rest))
+
+
+def test_without_classes_any_label_may_come() -> None:
+    book = recipe(task={"kind": "detect", "format": "end2end"})
+    assert judge(book, (seen("dust", 0.1),)).verdict is Verdict.OK

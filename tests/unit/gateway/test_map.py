@@ -1,0 +1,98 @@
+import csv
+import io
+from pathlib import Path
+
+from gateway import config as configuration
+from gateway import map as register_map
+from gateway.config import GatewayConfig
+
+ROOT = Path(__file__).parents[3]
+
+
+def build(*links: dict[str, object]) -> GatewayConfig:
+    stations = [
+        {"name": f"s{n}", "link": link, "camera": {"kind": "simulated"}, "recipes": ["r"]}
+        for n, link in enumerate(links)
+    ]
+    return GatewayConfig.model_validate({"data_dir": "d", "stations": stations})
+
+
+def test_addresses_of_a_server() -> None:
+    rows = {row.name: row for row in register_map.rows(build({"kind": "modbus_server"})) if row.block != "command"}
+    status, part, last = rows["STATUS"], rows["PART_ID"], rows["RESULT_SEQ_COPY"]
+    assert (status.table, status.pdu, status.address) == ("input", 0, "30001")
+    assert (part.pdu, part.address, part.mirror_pdu, part.mirror_address) == (18, "30019", 118, "40119")
+    assert (part.type, part.words, part.order, part.access) == ("UDINT", 2, "ABCD", "read")
+    assert (last.pdu, last.order) == (63, "")
+    assert rows["SIGNATURE_STRING"].type == "STRING[8]"
+
+
+def test_the_plc_writes_the_command_block_and_nothing_else() -> None:
+    rows = register_map.rows(build({"kind": "modbus_server", "command_address": 200}))
+    written = [row for row in rows if row.access == "write"]
+    assert {row.block for row in written} == {"command"}
+    assert (written[0].name, written[0].pdu, written[0].address, written[0].mirror_pdu) == (
+        "CONTROL", 200, "40201", None,
+    )  # fmt: skip
+
+
+def test_in_a_plc_everything_is_a_holding_register_and_there_is_no_signature() -> None:
+    link = {
+        "kind": "modbus_client",
+        "host": "plc",
+        "command_address": 10_000,
+        "status_address": 0,
+        "word_order": "CDAB",
+    }
+    rows = {(row.block, row.name): row for row in register_map.rows(build(link))}
+    assert rows["command", "CONTROL"].address == "410001"
+    assert rows["result", "SCORE"].address == "40025"
+    assert rows["result", "SCORE"].order == "CDAB"
+    assert {row.table for row in rows.values()} == {"holding"}
+    assert "signature" not in {row.block for row in rows.values()}
+
+
+def test_stations_follow_each_other_and_a_loopback_has_no_registers() -> None:
+    config = build({"kind": "modbus_server"}, {"kind": "loopback"}, {"kind": "modbus_server", "unit": 2})
+    assert list(dict.fromkeys((row.station, row.unit) for row in register_map.rows(config))) == [("s0", 1), ("s2", 2)]
+    out = io.StringIO()
+    register_map.write_markdown(config, out)
+    assert "The link is loopback: there are no registers." in out.getvalue()
+
+
+def test_csv_holds_every_row() -> None:
+    config = build({"kind": "modbus_server"})
+    out = io.StringIO(newline="")
+    register_map.write_csv(config, out)
+    read = list(csv.DictReader(io.StringIO(out.getvalue(), newline="")))
+    rows = register_map.rows(config)
+    assert [row["name"] for row in read] == [row.name for row in rows]
+    assert read[0]["mirror_pdu"] == ""
+    assert read[-1]["mirror_pdu"] == str(rows[-1].mirror_pdu)
+
+
+def test_every_markdown_table_has_as_many_cells_as_its_head() -> None:
+    out = io.StringIO()
+    register_map.write_markdown(build({"kind": "modbus_server"}, {"kind": "modbus_client", "host": "h"}), out)
+    cells = 0
+    for line in out.getvalue().splitlines():
+        found = line.replace("\\|", "").count("|")
+        assert not found or not cells or found == cells, line
+        cells = found
+
+
+def test_bits_and_fault_codes_are_listed() -> None:
+    out = io.StringIO()
+    register_map.write_markdown(build({"kind": "modbus_server"}), out)
+    text = out.getvalue()
+    assert "| 15 | 15 | 10016 | RESULT_TOGGLE |" in text
+    assert "| 0 | 16 | 10017 | OK |" in text
+    assert "| 1 | 1 | 00002 | TRIGGER |" in text
+    assert "| 2003 | deadline_missed | F |" in text
+
+
+def test_the_page_in_the_documentation_is_current() -> None:
+    out = io.StringIO()
+    register_map.write_markdown(configuration.load(ROOT / "configs" / "demo.yaml"), out)
+    page = (ROOT / "docs" / "register-map.md").read_text("utf-8")
+    assert page == out.getvalue(), "run `gateway map configs/demo.yaml > docs/register-map.md`"

@@ -1,0 +1,521 @@
+"""The pool's decisions, with workers that are played and a clock that is moved."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from gateway.inspection import Observation, Trigger
+from gateway.vision import wire
+from gateway.vision.settings import FramesConfig, PoolSettings, SimulatedCamera, WorkerConfig
+from gateway.vision.wire import ModelFacts
+from gateway.worker_process import WorkerOwner
+from gateway.worker_team import LATE_GRACE
+from gateway.workers import PICTURE_TIMEOUT, Slots, WorkerError, WorkerPool
+from protocols.faults import Code
+from protocols.signals import Judgement
+
+FACTS = ModelFacts(recipe=1, recipe_name="bracket", labels=("scratch",))
+SEEN = Observation(infer=0.005)
+
+
+class Played:
+    """A worker that does what the test says."""
+
+    def __init__(self, line: Line, recipe: Path, owner: WorkerOwner) -> None:
+        self.recipe, self.owner, self.line = recipe, owner, line
+        self.labels: frozenset[str] | None = None
+        self.orders: list[wire.ToWorker] = []
+        self.deaf = False
+        self.killed = self.stopped = False
+        self.pid = len(line.workers) + 1000
+
+    def send(self, message: wire.ToWorker) -> bool:
+        self.orders.append(message)
+        return not self.deaf
+
+    def kill(self) -> None:
+        self.killed = True
+
+    def stop(self) -> None:
+        self.stopped = True
+
+    def reap(self) -> str | None:
+        return "signal SIGKILL" if self.killed or self.stopped else None
+
+    def alive(self) -> bool:
+        return not self.killed and not self.stopped
+
+    def says(self, message: wire.FromWorker) -> None:
+        self.owner.received(self, message)
+
+    def dies(self) -> None:
+        self.killed = True
+        self.owner.ended(self, "the vision process crashed")
+
+    @property
+    def order(self) -> wire.Inspect:
+        last = self.orders[-1]
+        assert isinstance(last, wire.Inspect)
+        return last
+
+
+@dataclass
+class Line:
+    """A pool under test and all it told."""
+
+    workers: list[Played] = field(default_factory=list)
+    told: list[tuple[object, ...]] = field(default_factory=list)
+    now: float = 100.0
+    pool: WorkerPool = field(init=False)
+
+    def workers_ready(self, facts: ModelFacts) -> None:
+        self.told.append(("ready", facts.recipe))
+
+    def workers_down(self, code: Code, detail: str) -> None:
+        assert detail
+        self.told.append(("down", code))
+
+    def exposed(self, cycle: int, utc: float) -> None:
+        self.told.append(("exposed", cycle))
+
+    def observed(self, cycle: int, observation: Observation) -> None:
+        self.told.append(("observed", cycle, observation.fault))
+
+    def picture_written(self, path: str) -> None:
+        self.told.append(("picture", path))
+
+    def spawn(self, settings: PoolSettings, recipe: Path, ring: int, owner: WorkerOwner) -> Played:
+        self.workers.append(Played(self, recipe, owner))
+        return self.workers[-1]
+
+    def pass_time(self, seconds: float) -> None:
+        self.now += seconds
+        self.pool.tend()
+
+    def news(self) -> list[tuple[object, ...]]:
+        self.pool.tend()
+        told, self.told = self.told, []
+        return told
+
+    def ready(self, index: int) -> Played:
+        self.workers[index].says(wire.Ready(FACTS))
+        self.pool.tend()
+        return self.workers[index]
+
+    def inspect(self, cycle: int) -> None:
+        self.pool.inspect(Trigger(cycle, cycle, deadline=self.now + 0.3))
+
+
+def make(standby: bool = True) -> Line:
+    line = Line()
+    worker = WorkerConfig(standby=standby, start_timeout_s=30)
+    settings = PoolSettings(
+        Path("bracket"), SimulatedCamera(), worker=worker, frames=FramesConfig(slots=4, max_bytes=4096)
+    )
+    line.pool = WorkerPool(settings, line, clock=lambda: line.now, spawn=line.spawn)
+    return line
+
+
+@pytest.fixture
+def starting() -> Line:
+    """A pool whose first worker still loads."""
+    line = make()
+    assert line.news() == [("down", Code.STARTING)]
+    return line
+
+
+@pytest.fixture
+def pair(starting: Line) -> Iterator[Line]:
+    """A pool with worker 0 active and worker 1 as standby."""
+    starting.ready(0)
+    starting.ready(1)
+    assert starting.news() == [("ready", 1)]
+    yield starting
+    assert len([worker for worker in starting.workers if worker.alive()]) <= 3
+
+
+@pytest.fixture
+def single() -> Line:
+    """A pool without standby."""
+    line = make(standby=False)
+    line.pool.tend()
+    line.ready(0)
+    line.told.clear()
+    return line
+
+
+def test_a_trigger_before_ready_ends_at_once_as_starting(starting: Line) -> None:
+    starting.inspect(1)
+    assert starting.told == []  # never from within the call
+    assert starting.news() == [("observed", 1, Code.STARTING)]
+
+
+def test_exposure_and_outcome_are_told_once(pair: Line) -> None:
+    pair.inspect(1)
+    worker = pair.workers[0]
+    worker.says(wire.Exposed(1, 5.0, 0.01))
+    worker.says(wire.Exposed(1, 5.0, 0.01))
+    worker.says(wire.Observed(1, SEEN))
+    worker.says(wire.Observed(1, SEEN))
+    assert pair.news() == [("exposed", 1), ("observed", 1, Code.NONE)]
+    assert pair.pool.counts.late == 1
+
+
+def test_the_standby_cannot_answer_for_the_active(pair: Line) -> None:
+    pair.inspect(1)
+    pair.workers[1].says(wire.Exposed(1, 5.0, 0.01))
+    pair.workers[1].says(wire.Observed(1, SEEN))
+    assert pair.news() == []
+
+
+def test_death_before_the_exposure_is_repeated_with_a_new_frame(pair: Line) -> None:
+    pair.inspect(1)
+    pair.workers[0].dies()
+    assert pair.workers[1].order == wire.Inspect(1, pair.workers[0].order.slot, 0, 1, 0.2, 1, reuse_frame=False)
+    pair.workers[1].says(wire.Observed(1, SEEN))
+    assert pair.news() == [("observed", 1, Code.NONE)]
+    assert len(pair.workers) == 3
+
+
+def test_death_after_the_exposure_is_repeated_on_the_same_frame(pair: Line) -> None:
+    pair.inspect(1)
+    pair.workers[0].says(wire.Exposed(1, 5.0, 0.01))
+    pair.workers[0].dies()
+    assert pair.workers[1].order.reuse_frame
+    assert pair.workers[1].order.slot == pair.workers[0].order.slot
+    pair.workers[1].says(wire.Exposed(1, 6.0, 0.01))
+    assert pair.news() == [("exposed", 1)]
+
+
+def test_a_frame_that_kills_is_not_tried_a_third_time(pair: Line) -> None:
+    pair.inspect(1)
+    pair.workers[0].dies()
+    pair.workers[1].dies()
+    assert pair.news() == [("observed", 1, Code.WORKER_DIED), ("down", Code.WORKER_DIED)]
+
+
+def test_death_after_the_deadline_is_not_repeated(pair: Line) -> None:
+    pair.inspect(1)
+    pair.now += 0.3
+    pair.workers[0].dies()
+    assert pair.workers[1].orders == []
+    assert pair.news() == [("observed", 1, Code.WORKER_DIED)]
+
+
+def test_without_standby_a_death_is_a_fault_until_the_next_one_is_ready(single: Line) -> None:
+    single.inspect(1)
+    single.workers[0].dies()
+    assert single.news() == [("observed", 1, Code.WORKER_DIED), ("down", Code.WORKER_DIED)]
+    single.inspect(2)
+    assert single.news() == [("observed", 2, Code.WORKER_DIED)]
+    single.ready(1)
+    assert single.news() == [("ready", 1)]
+
+
+def test_a_worker_that_reads_no_orders_is_replaced(pair: Line) -> None:
+    pair.workers[0].deaf = True
+    pair.inspect(1)
+    assert not pair.workers[0].alive()
+    assert pair.workers[1].order.cycle == 1
+
+
+def test_giving_up_lets_the_standby_take_over_and_kills_what_hangs(pair: Line) -> None:
+    pair.inspect(1)
+    pair.pool.give_up(1)
+    pair.inspect(2)
+    assert pair.workers[1].order.cycle == 2
+    assert pair.workers[1].order.slot != pair.workers[0].order.slot
+    assert pair.workers[0].alive()
+    pair.pass_time(LATE_GRACE)
+    assert not pair.workers[0].alive()
+    assert len(pair.workers) == 3
+    assert pair.news() == []
+
+
+def test_a_slow_worker_comes_back_as_the_standby_and_its_answer_is_dropped(pair: Line) -> None:
+    pair.inspect(1)
+    pair.pool.give_up(1)
+    pair.pass_time(0.1)
+    pair.workers[0].says(wire.Observed(1, SEEN))
+    assert pair.news() == []
+    assert pair.pool.counts.late == 1
+    pair.pass_time(LATE_GRACE)
+    assert pair.workers[0].alive()
+    assert len(pair.workers) == 2
+    pair.workers[1].dies()
+    pair.inspect(2)
+    assert pair.workers[0].order.cycle == 2
+
+
+def test_a_slow_worker_serves_at_once_if_its_successor_has_died(pair: Line) -> None:
+    pair.inspect(1)
+    pair.pool.give_up(1)
+    pair.workers[1].dies()
+    assert pair.news() == [("down", Code.WORKER_DIED)]
+    pair.workers[0].says(wire.Observed(1, SEEN))
+    assert pair.news() == [("ready", 1)]
+    pair.inspect(2)
+    assert pair.workers[0].order.cycle == 2
+
+
+def test_a_standby_without_camera_does_not_take_over_from_a_slow_worker(pair: Line) -> None:
+    pair.workers[1].says(wire.CameraDown(Code.CAMERA_LINK, "gone"))
+    pair.inspect(1)
+    pair.pool.give_up(1)
+    pair.inspect(2)
+    assert pair.workers[0].order.cycle == 2
+    assert pair.news() == []
+
+
+def test_the_other_triggers_of_a_hung_worker_are_repeated(pair: Line) -> None:
+    pair.inspect(1)
+    pair.inspect(2)
+    pair.pool.give_up(1)
+    assert pair.workers[1].order.cycle == 2
+    pair.workers[0].says(wire.Observed(2, SEEN))
+    assert pair.news() == []
+    pair.workers[1].says(wire.Observed(2, SEEN))
+    assert pair.news() == [("observed", 2, Code.NONE)]
+
+
+def test_without_standby_a_slow_worker_goes_on_and_a_hung_one_is_replaced(single: Line) -> None:
+    single.inspect(1)
+    single.pool.give_up(1)
+    single.workers[0].says(wire.Observed(1, SEEN))
+    single.inspect(2)
+    single.workers[0].says(wire.Observed(2, SEEN))
+    assert single.news() == [("observed", 2, Code.NONE)]
+    single.inspect(3)
+    single.pool.give_up(3)
+    single.pass_time(LATE_GRACE)
+    assert not single.workers[0].alive()
+    assert single.news() == [("down", Code.WORKER_DIED)]
+    assert len(single.workers) == 2
+
+
+def test_the_frame_of_a_late_worker_is_not_given_away(pair: Line) -> None:
+    pair.inspect(1)
+    taken = pair.workers[0].order.slot
+    pair.pool.give_up(1)
+    for cycle in range(2, 12):
+        pair.inspect(cycle)
+        assert pair.workers[1].order.slot != taken
+        pair.workers[1].says(wire.Observed(cycle, SEEN))
+
+
+def test_three_deaths_within_a_minute_hold_the_pool_until_reset(single: Line) -> None:
+    for index in range(3):
+        single.workers[index].dies()
+        if index < 2:
+            single.pass_time(5)
+            single.ready(index + 1)
+    assert single.news()[-1] == ("down", Code.CRASH_LOOP)
+    for _ in range(20):
+        single.pass_time(10)
+    assert len(single.workers) == 3
+    single.inspect(1)
+    assert single.news() == [("observed", 1, Code.CRASH_LOOP)]
+    single.pool.reset()
+    single.pool.tend()
+    single.ready(3)
+    assert single.news() == [("down", Code.STARTING), ("ready", 1)]
+
+
+def test_the_third_death_is_told_as_a_crash_loop_though_the_standby_lives(pair: Line) -> None:
+    for index in range(2):
+        pair.workers[index].dies()
+        pair.pool.tend()
+        pair.ready(index + 2)
+    pair.inspect(1)
+    pair.workers[2].dies()
+    assert pair.news() == [("observed", 1, Code.WORKER_DIED), ("down", Code.CRASH_LOOP)]
+    pair.pool.reset()
+    assert pair.news() == [("ready", 1)]
+
+
+def test_three_deaths_in_a_longer_time_are_borne(single: Line) -> None:
+    for index in range(6):
+        single.workers[index].dies()
+        single.pass_time(31)
+        single.ready(index + 1)
+    assert ("down", Code.CRASH_LOOP) not in single.told
+
+
+def test_a_refused_model_is_held_until_reset(starting: Line) -> None:
+    starting.workers[0].says(wire.Failed(Code.MODEL_HASH, "another file"))
+    starting.workers[0].dies()
+    assert starting.news() == [("down", Code.MODEL_HASH)]
+    starting.pass_time(1000)
+    assert len(starting.workers) == 1
+    starting.pool.reset()
+    starting.pool.tend()
+    assert len(starting.workers) == 2
+
+
+def test_a_standby_that_is_refused_does_not_stop_the_active(starting: Line) -> None:
+    starting.ready(0)
+    starting.workers[1].says(wire.Failed(Code.MODEL_LOAD, "file gone"))
+    starting.workers[1].dies()
+    starting.told.clear()
+    starting.inspect(1)
+    starting.workers[0].says(wire.Observed(1, SEEN))
+    assert starting.news() == [("observed", 1, Code.NONE)]
+    assert len(starting.workers) == 2
+
+
+def test_a_worker_that_is_never_ready_is_killed(starting: Line) -> None:
+    starting.pass_time(29.9)
+    assert starting.workers[0].alive()
+    starting.pass_time(0.1)
+    assert not starting.workers[0].alive()
+    assert starting.news()[-1] == ("down", Code.MODEL_LOAD)
+    starting.pass_time(2)
+    assert len(starting.workers) == 2
+
+
+def test_the_camera_going_and_coming_is_told(pair: Line) -> None:
+    pair.workers[0].says(wire.CameraDown(Code.CAMERA_LINK, "gone"))
+    assert pair.news() == [("down", Code.CAMERA_LINK)]
+    pair.inspect(1)
+    assert pair.news() == [("observed", 1, Code.CAMERA_LINK)]
+    pair.workers[0].says(wire.CameraUp())
+    assert pair.news() == [("ready", 1)]
+
+
+def test_the_standbys_camera_matters_once_it_is_active(pair: Line) -> None:
+    pair.workers[1].says(wire.CameraDown(Code.CAMERA_LINK, "gone"))
+    assert pair.news() == []
+    pair.inspect(1)
+    pair.workers[0].dies()
+    assert pair.news() == [("observed", 1, Code.WORKER_DIED), ("down", Code.CAMERA_LINK)]
+
+
+def test_the_standby_draws_one_picture_at_a_time(pair: Line) -> None:
+    pair.inspect(1)
+    pair.workers[0].says(wire.Observed(1, SEEN))
+    assert pair.pool.picture(1, "1.jpg", Judgement.NG, ())
+    assert isinstance(pair.workers[1].orders[-1], wire.Picture)
+    assert not pair.pool.picture(1, "1b.jpg", Judgement.NG, ())
+    assert not pair.pool.picture(99, "99.jpg", Judgement.NG, ())
+    pair.workers[1].says(wire.PictureDone(1, "1.jpg"))
+    assert ("picture", "1.jpg") in pair.news()
+    assert pair.pool.picture(1, "1c.jpg", Judgement.NG, ())
+    assert pair.pool.counts.pictures_skipped == 2
+
+
+def test_the_frame_being_drawn_is_not_given_away(pair: Line) -> None:
+    pair.inspect(1)
+    taken = pair.workers[0].order.slot
+    pair.workers[0].says(wire.Observed(1, SEEN))
+    pair.pool.picture(1, "1.jpg", Judgement.NG, ())
+    for cycle in range(2, 12):
+        pair.inspect(cycle)
+        assert pair.workers[0].order.slot != taken
+        pair.workers[0].says(wire.Observed(cycle, SEEN))
+
+
+def test_a_standby_that_hangs_in_a_picture_is_replaced(pair: Line) -> None:
+    pair.inspect(1)
+    pair.workers[0].says(wire.Observed(1, SEEN))
+    pair.pool.picture(1, "1.jpg", Judgement.NG, ())
+    pair.pass_time(PICTURE_TIMEOUT)
+    assert not pair.workers[1].alive()
+    assert len(pair.workers) == 3
+
+
+def test_the_active_draws_only_where_there_is_to_be_no_standby(single: Line, starting: Line) -> None:
+    single.inspect(1)
+    assert not single.pool.picture(1, "1.jpg", Judgement.NG, ())
+    single.workers[0].says(wire.Observed(1, SEEN))
+    assert single.pool.picture(1, "1.jpg", Judgement.NG, ())
+    starting.ready(0)
+    starting.inspect(1)
+    starting.workers[0].says(wire.Observed(1, SEEN))
+    assert not starting.pool.picture(1, "1.jpg", Judgement.NG, ())
+
+
+async def test_another_recipe_takes_over_when_it_is_warm(pair: Line) -> None:
+    change = asyncio.ensure_future(pair.pool.activate(Path("other")))
+    await asyncio.sleep(0)
+    new = pair.workers[2]
+    assert new.recipe == Path("other")
+    pair.inspect(1)
+    new.says(wire.Ready(ModelFacts(recipe=2)))
+    await asyncio.sleep(0)
+    assert pair.workers[0].alive()  # a trigger is still on its way
+    pair.workers[0].says(wire.Observed(1, SEEN))
+    assert (await change).recipe == 2
+    assert not pair.workers[0].alive()
+    assert not pair.workers[1].alive()
+    assert pair.news() == [("observed", 1, Code.NONE), ("ready", 2)]
+    assert pair.workers[3].recipe == Path("other")
+
+
+async def test_a_refused_recipe_leaves_the_old_one_running(pair: Line) -> None:
+    change = asyncio.ensure_future(pair.pool.activate(Path("other")))
+    await asyncio.sleep(0)
+    pair.workers[2].says(wire.Failed(Code.MODEL_MISMATCH, "wrong input"))
+    pair.workers[2].dies()
+    with pytest.raises(WorkerError, match="wrong input") as caught:
+        await change
+    assert caught.value.code is Code.MODEL_MISMATCH
+    pair.inspect(1)
+    assert pair.workers[0].order.cycle == 1
+    assert pair.news() == []
+
+
+async def test_a_recipe_that_crashes_is_refused_and_counts_as_no_crash_loop(pair: Line) -> None:
+    for index in range(2, 6):
+        change = asyncio.ensure_future(pair.pool.activate(Path("other")))
+        await asyncio.sleep(0)
+        pair.workers[index].dies()
+        with pytest.raises(WorkerError) as caught:
+            await change
+        assert caught.value.code is Code.MODEL_LOAD
+    assert pair.news() == []
+
+
+async def test_no_recipe_is_activated_in_a_crash_loop(single: Line) -> None:
+    for index in range(3):
+        single.workers[index].dies()
+        single.pass_time(5)
+        if index < 2:
+            single.ready(index + 1)
+    with pytest.raises(WorkerError) as caught:
+        await single.pool.activate(Path("other"))
+    assert caught.value.code is Code.CRASH_LOOP
+    assert len(single.workers) == 3
+
+
+async def test_a_change_that_is_called_off_leaves_nothing(pair: Line) -> None:
+    change = asyncio.ensure_future(pair.pool.activate(Path("other")))
+    await asyncio.sleep(0)
+    change.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await change
+    assert not pair.workers[2].alive()
+    pair.inspect(1)
+    assert pair.workers[0].order.cycle == 1
+
+
+async def test_the_end_stops_every_worker(pair: Line) -> None:
+    running = asyncio.ensure_future(pair.pool.run())
+    await asyncio.sleep(0)
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    assert all(worker.stopped or worker.killed for worker in pair.workers)
+
+
+def test_slots_are_taken_in_turn_and_forget_their_old_cycle() -> None:
+    slots = Slots(deque(range(3)))
+    assert [slots.take(cycle, set()) for cycle in range(1, 5)] == [0, 1, 2, 0]
+    assert slots.of_cycle == {2: 1, 3: 2, 4: 0}
+    assert slots.take(5, {1}) == 2
+    assert slots.take(6, {0, 1, 2}) is None

@@ -1,0 +1,174 @@
+"""The messages between control process and worker: both ways, and nonsense."""
+
+import json
+import math
+import struct
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.inspection import Finding, Observation
+from gateway.vision import wire
+from protocols.faults import Code
+
+LABELS = frozenset({"scratch", "burr"})
+SEEN = Observation((Finding("scratch", 0.75, (1.5, 2.0, 30.25, 40.0)),), Code.NONE, "", 0.01, 0.004, 1.7e9, True)
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
+    max_leaves=10,
+)
+
+
+def body(message: wire.ToWorker | wire.FromWorker) -> bytes:
+    (only,) = wire.Splitter().feed(wire.encode(message))
+    return only
+
+
+def observed(**changes: object) -> wire.Observed:
+    flat = json.loads(body(wire.Observed(7, SEEN))) | changes
+    message = wire.decode_from_worker(json.dumps(flat).encode(), LABELS)
+    assert isinstance(message, wire.Observed)
+    return message
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        wire.Ready(
+            wire.ModelFacts(1, "bracket", "ab" * 32, 5, "CPUExecutionProvider", 0.1, ("scratch",), 320, 256, True)
+        ),
+        wire.Failed(Code.MODEL_HASH, "another file"),
+        wire.Exposed(7, 1.7e9, 0.01),
+        wire.Observed(7, SEEN),
+        wire.PictureDone(7, "pictures/7.jpg"),
+        wire.CameraDown(Code.CAMERA_LINK, "gone"),
+        wire.CameraUp(),
+    ],
+)
+def test_what_a_worker_says_arrives(message: wire.FromWorker) -> None:
+    assert wire.decode_from_worker(body(message), LABELS) == message
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        wire.Start({"kind": "folder", "path": "x"}, {"threads": 1}, {}, {"slots": 4}, "recipes/bracket"),
+        wire.Inspect(7, 3, 12, 8, 0.2, 1, True),
+        wire.Picture(7, 3, "p.jpg", "NG", "cycle 7", SEEN.findings, 5),
+        wire.Stop(),
+    ],
+)
+def test_what_the_control_process_says_arrives(message: wire.ToWorker) -> None:
+    assert wire.decode_from_control(body(message)) == message
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"findings": [["dent", 0.5, 1, 2, 3, 4]]},
+        {"findings": [["scratch", 1.5, 1, 2, 3, 4]]},
+        {"findings": [["scratch", 0.5, 5, 2, 3, 4]]},
+        {"findings": [["scratch", 0.5, 1, 2, 3]]},
+        {"findings": [["scratch", 0.5, 1, 2, 3, 1e9]]},
+        {"findings": [["scratch", True, 1, 2, 3, 4]]},
+        {"findings": [["scratch", 0.5, 1, 2, 3, 4]] * 101},
+        {"findings": None},
+        {"fault": int(Code.PLC_HEARTBEAT_LOST)},
+        {"fault": 1},
+        {"fault": "2005"},
+        {"grab": -1},
+        {"infer": 1e300},
+        {"detail": "x" * 5000},
+        {"simulated": 0},
+    ],
+)
+def test_nonsense_about_a_known_cycle_ends_it_as_a_fault(changes: dict[str, object]) -> None:
+    outcome = observed(**changes)
+    assert outcome.cycle == 7
+    assert outcome.observation.fault is Code.OUTPUT_INVALID
+    assert not outcome.observation.findings
+
+
+def test_a_fault_has_no_findings() -> None:
+    outcome = observed(fault=int(Code.IMAGE_INVALID))
+    assert outcome.observation.fault is Code.IMAGE_INVALID
+    assert not outcome.observation.findings
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b'{"kind":"Observed"}',
+        b'{"kind":"Observed","cycle":-1}',
+        b'{"kind":"Observed","cycle":1.0}',
+        b'{"kind":"Exposed","cycle":1,"utc":NaN,"grab":0}',
+        b'{"kind":"Exposed","cycle":1,"utc":1e999,"grab":0}',
+        b'{"kind":"Inspect","cycle":1}',
+        b'{"kind":"Failed","code":1,"text":""}',
+        b'{"kind":["Ready"]}',
+        b"\xff\xfe",
+        b"[" * 60_000,
+        b'{"kind":"CameraUp","n":' + b"9" * 5000 + b"}",
+    ],
+)
+def test_what_is_no_message_is_refused(text: bytes) -> None:
+    with pytest.raises(wire.WireError):
+        wire.decode_from_worker(text, LABELS)
+
+
+@given(st.binary(max_size=300) | json_values.map(lambda value: json.dumps(value).encode()))
+def test_garbage_never_raises_anything_else(text: bytes) -> None:
+    for decode in (wire.decode_from_worker, wire.decode_from_control):
+        try:
+            decode(text)
+        except wire.WireError:
+            continue
+
+
+@given(st.dictionaries(st.sampled_from(sorted(json.loads(body(wire.Observed(7, SEEN))))), json_values))
+def test_whatever_is_observed_is_finite_and_of_our_labels(changes: dict[str, object]) -> None:
+    changes.pop("kind", None)
+    try:
+        outcome = observed(**changes).observation
+    except wire.WireError:
+        return
+    assert all(math.isfinite(value) for value in (outcome.grab, outcome.infer, outcome.exposed_utc))
+    for finding in outcome.findings:
+        assert finding.label in LABELS
+        assert 0 <= finding.score <= 1
+        assert all(map(math.isfinite, finding.box))
+
+
+@given(st.lists(st.integers(1, 60), min_size=1))
+def test_a_stream_is_cut_wherever_the_reads_fall(sizes: list[int]) -> None:
+    messages = [wire.Exposed(cycle, 1.5, 0.25) for cycle in range(20)]
+    stream = b"".join(map(wire.encode, messages))
+    splitter, found, at, turn = wire.Splitter(), [], 0, 0
+    while at < len(stream):
+        size = sizes[turn % len(sizes)]
+        found += [wire.decode_from_worker(part) for part in splitter.feed(stream[at : at + size])]
+        at, turn = at + size, turn + 1
+    assert found == messages
+
+
+@pytest.mark.parametrize("length", [0, wire.MAX_MESSAGE + 1, 2**32 - 1])
+def test_an_impossible_length_ends_the_stream_at_once(length: int) -> None:
+    with pytest.raises(wire.WireError):
+        list(wire.Splitter().feed(struct.pack("<I", length)))
+
+
+def test_nan_does_not_leave_either_end() -> None:
+    with pytest.raises(ValueError, match="JSON compliant"):
+        wire.encode(wire.Exposed(1, math.nan, 0))
+
+
+def test_the_mark_of_a_model_is_the_crc_of_its_hash_and_never_zero() -> None:
+    # CRC-16/XMODEM of "123456789" is 0x31C3 (Catalogue of parametrised CRC algorithms)
+    assert wire.model_crc(b"123456789".hex()) == 0x31C3
+    assert wire.model_crc("00" * 32) == 1

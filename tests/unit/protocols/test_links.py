@@ -1,0 +1,84 @@
+import subprocess
+import sys
+
+import pytest
+from pydantic import TypeAdapter, ValidationError
+
+from protocols.codec import StringOrder, WordOrder
+from protocols.link import MapError
+from protocols.links import LinkConfig, LoopbackConfig, ModbusClientConfig, ModbusServerConfig, build
+from protocols.loopback import Loopback
+from protocols.modbus.server import ModbusServer, ServerLink
+
+ADAPTER: TypeAdapter[ModbusServerConfig | ModbusClientConfig | LoopbackConfig] = TypeAdapter(LinkConfig)
+
+
+def ignore(code: int, text: str) -> None:
+    raise AssertionError(text)
+
+
+def test_kind_chooses_the_model() -> None:
+    server = ADAPTER.validate_python({"kind": "modbus_server", "port": 5020, "unit": 3, "word_order": "CDAB"})
+    assert isinstance(server, ModbusServerConfig)
+    assert server.codec().word_order is WordOrder.CDAB
+    client = ADAPTER.validate_python({"kind": "modbus_client", "host": "10.0.0.5", "string_order": "little"})
+    assert isinstance(client, ModbusClientConfig)
+    assert client.codec().string_order is StringOrder.LITTLE
+    assert isinstance(ADAPTER.validate_python({"kind": "loopback"}), LoopbackConfig)
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ({"kind": "modbus_server", "prot": 502}, "prot"),
+        ({"kind": "modbus_server", "unit": 0}, "unit"),
+        ({"kind": "modbus_server", "unit": 248}, "unit"),
+        ({"kind": "modbus_server", "port": 65536}, "port"),
+        ({"kind": "modbus_server", "word_order": "ACBD"}, "word_order"),
+        ({"kind": "modbus_server", "mirror_address": 16}, "overlap"),
+        ({"kind": "modbus_client"}, "host"),
+        ({"kind": "modbus_client", "host": "x", "status_address": 31}, "overlap"),
+        ({"kind": "profinet"}, "kind"),
+    ],
+)
+def test_a_wrong_configuration_says_where(config: dict[str, object], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        ADAPTER.validate_python(config)
+
+
+def test_stations_with_one_address_share_a_listener() -> None:
+    configs: list[ModbusServerConfig | ModbusClientConfig | LoopbackConfig] = [
+        ModbusServerConfig(port=5020, unit=1),
+        LoopbackConfig(),
+        ModbusServerConfig(port=5020, unit=2),
+        ModbusServerConfig(port=5021, unit=1),
+    ]
+    links, services = build(configs, ignore)
+    assert [type(link) for link in links] == [ServerLink, Loopback, ServerLink, ServerLink]
+    assert [service.name for service in services] == ["modbus server 127.0.0.1:5020", "modbus server 127.0.0.1:5021"]
+
+
+def test_a_unit_claimed_twice_names_both() -> None:
+    configs = [ModbusServerConfig(port=5020), ModbusServerConfig(port=5021), ModbusServerConfig(port=5020)]
+    with pytest.raises(MapError, match=r"cell1 and cell3 both want unit 1 on 127\.0\.0\.1:5020"):
+        build(configs, ignore, ["cell1", "cell2", "cell3"])
+
+
+def test_one_listener_has_one_set_of_limits() -> None:
+    with pytest.raises(MapError, match=r"station 1 and station 2 share .* different limits"):
+        build([ModbusServerConfig(unit=1), ModbusServerConfig(unit=2, max_connections=5)], ignore)
+
+
+@pytest.mark.parametrize(("unit", "port"), [(0, 502), (248, 502), (1, 65536), (1, -1)])
+def test_an_impossible_address_is_a_map_error(unit: int, port: int) -> None:
+    with pytest.raises(MapError):
+        ModbusServer("127.0.0.1", port).unit(unit)
+
+
+@pytest.mark.slow
+def test_a_server_link_does_not_import_pymodbus() -> None:
+    code = (
+        "import sys, protocols.links as l; l.build([l.ModbusServerConfig()], print); "
+        "sys.exit('pymodbus' in sys.modules or 'numpy' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False, timeout=30).returncode == 0
