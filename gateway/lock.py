@@ -28,7 +28,7 @@ class DataLock:
             file = os.fdopen(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o644), "r+b")
         except OSError as error:
             raise LockedError(
-                f"data_dir {self.path.parent} cannot be used ({error.strerror}); give another folder or the right to write"
+                f"data_dir {self.path.parent} cannot be used ({error.strerror}); give another, or the right to write"
             ) from error
         try:
             _lock(file)

@@ -90,7 +90,7 @@ class Station:
         self._pool: Pool | None = None
         self._clock, self._wall = clock, wall
         self._outcomes = Outcomes(self, store, clock)
-        self._facts = ModelFacts()
+        self.facts = ModelFacts()
         self._worker_fault = Code.NONE
         self._recovered = False
         self._held: Command | None = None
@@ -162,7 +162,7 @@ class Station:
                 due = self._clock()
             self.role.condition(Code.LOOP_STALLED, late > STALL)
             self.role.beat()
-            self._tick()
+            self.tick()
             due += period
             await asyncio.sleep(max(0.0, due - self._clock()))
 
@@ -186,7 +186,7 @@ class Station:
         except WorkerError as error:
             self._log.error("recipe_refused", recipe=recipe.name, code=int(error.code), detail=error.text)
             return error.code
-        self.recipe, self._facts = recipe, facts
+        self.recipe, self.facts = recipe, facts
         self.role.recipe_active = facts.recipe
         return Code.NONE
 
@@ -214,7 +214,7 @@ class Station:
 
     def workers_ready(self, facts: ModelFacts) -> None:
         """Model loaded, camera there: triggers may come."""
-        self._facts = facts
+        self.facts = facts
         self.role.simulated = facts.simulated
         self.role.recipe_active = facts.recipe
         self.role.condition(Code.STARTING, False)
@@ -344,7 +344,7 @@ class Station:
         self.metrics.accepted += 1
         if self._pool is not None:
             self._pool.inspect(trigger)
-        self._outcomes.begin(Cycle(self.name, self.role.boot_id, trigger, self.recipe, self._facts.model_crc))
+        self._outcomes.begin(Cycle(self.name, self.role.boot_id, trigger, self.recipe, self.facts.model_crc))
 
     def _expired(self, cycle: int, code: Code) -> None:
         if self._outcomes.running(cycle) is not None and self._pool is not None:
@@ -370,7 +370,8 @@ class Station:
 
     # ------------------------------------------------------------ outputs
 
-    def _tick(self) -> None:
+    def tick(self) -> None:
+        """Time has passed: deadlines, heartbeats, time-outs."""
         self._act(self.role.tick(self._clock()))
         self._show()
 
@@ -386,4 +387,4 @@ class Station:
             self._timer = None
         due = self.role.deadline(now)
         if due is not None:
-            self._timer = asyncio.get_running_loop().call_later(max(0.0, due - now), self._tick)
+            self._timer = asyncio.get_running_loop().call_later(max(0.0, due - now), self.tick)

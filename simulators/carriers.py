@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import struct
 from typing import Protocol
 
@@ -231,4 +232,6 @@ def _cause(error: BaseException) -> str:
         return "timed out"
     if isinstance(error, asyncio.IncompleteReadError):
         return "connection closed"
-    return (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
+    if isinstance(error, OSError) and error.errno is not None and error.errno > 0:
+        return os.strerror(error.errno)  # asyncio's own text repeats the address
+    return str(error) or type(error).__name__

@@ -47,8 +47,9 @@ def main(arguments: Sequence[str]) -> int:
         failure = asyncio.run(_work(plc, tally, options))
     except KeyboardInterrupt:
         failure = ""
-    for text in (*report.summary(tally), *report.wire(plc), *report.verdict(watch)):
-        report.say(text)
+    if tally.parts or not failure:
+        for text in (*report.summary(tally), *report.wire(plc), *report.verdict(watch)):
+            report.say(text)
     if failure:
         report.complain(failure)
     if options.json is not None:
@@ -64,8 +65,9 @@ async def _work(plc: Plc, tally: line.Tally, options: argparse.Namespace) -> str
         await plc.until(lambda _: plc.ready or (server and bool(plc.trouble)), options.wait)
         if not plc.ready:
             return _nobody(plc, options.wait)
-        if failure := await _signature(plc, options):
+        if failure := await _signature(options):
             return failure
+        report.say(report.HEADER)
         async for record in line.run(
             plc.inspect,
             rate=options.rate,
@@ -91,7 +93,7 @@ def _nobody(plc: Plc, waited: float) -> str:
     return f"Nobody has written a heartbeat within {waited:g} s: is the gateway running and polling this PLC?"
 
 
-async def _signature(plc: Plc, options: argparse.Namespace) -> str:
+async def _signature(options: argparse.Namespace) -> str:
     """What a PLC programmer checks first: do words and text arrive in the right order?"""
     probe = _carrier(options)
     if isinstance(probe, ModbusSlave):

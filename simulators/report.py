@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import sys
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -62,8 +63,10 @@ def truth(record: Record) -> str:
 def answer(record: Record) -> str:
     """One part as one line under HEADER, at most 80 columns; a wrong one is marked, a missing answer explained."""
     row = _ROW.format(*cells(record)) + ("  wrong" if wrong(record) else "")
-    failure = record.answer.failure
-    return f"{row}\n        {failure}" if failure else row
+    failure, code = record.answer.failure, record.answer.reason
+    if not failure:
+        return row
+    return f"{row}\n        {textwrap.shorten(f'{failure}: {reason(code)}' if code else failure, 72)}"
 
 
 def summary(tally: Tally) -> list[str]:
@@ -101,7 +104,7 @@ def wire(plc: Plc) -> list[str]:
     """What the PLC counted of its scans, and the gateway of the triggers."""
     status = plc.outputs.status
     scans = f"PLC: {plc.scans} scans, {plc.overruns} left out, {plc.connections} connections"
-    return [f"gateway: {status.missed} triggers refused, {status.lost} results lost; {scans}"]
+    return [f"gateway since its start: {status.missed} triggers refused, {status.lost} results lost", scans]
 
 
 def wire_as_json(plc: Plc) -> dict[str, Any]:
@@ -124,6 +127,8 @@ def wire_as_json(plc: Plc) -> dict[str, Any]:
 
 def verdict(watch: Watch) -> list[str]:
     """Whether the contract was kept, and where not."""
+    if not watch.reads:
+        return ["contract not checked: nothing was read"]
     if watch.ok:
         return [f"contract kept: {len(RULES)} rules at {watch.reads} reads"]
     lines = [f"CONTRACT BROKEN: {', '.join(f'{rule} {count}x' for rule, count in watch.counts.items())}"]

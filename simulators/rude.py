@@ -44,7 +44,7 @@ class Rude:
     skip: int = 0
     """Numbers left out before each trigger."""
     first_seq: int = 0
-    """TRIGGER_SEQ at power-up."""
+    """TRIGGER_SEQ at the start."""
 
 
 class Switch(NamedTuple):
@@ -106,6 +106,7 @@ class RudeRole(PlcRole):
         super().__init__(style, timeout=timeout, heartbeat=heartbeat, vision_timeout=vision_timeout)
         self._start()
         self.write(trigger_seq=self.rude.first_seq)
+        self.wire = Command(trigger_seq=self.rude.first_seq)  # a retained counter stands there from the first moment
 
     def _start(self) -> None:
         """What the rudeness remembers, as after power-up."""

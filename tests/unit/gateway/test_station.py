@@ -1,0 +1,238 @@
+"""The station's scan with everything around it played."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from gateway.history import HistoryError, Recovered
+from gateway.inspection import Inspection, Trigger
+from gateway.workers import WorkerError
+from protocols.faults import Code
+from protocols.handshake import CycleSettings
+from protocols.link import LinkState
+from protocols.signals import Control, Judgement, ResultBit, StatusBit
+from tests.unit.gateway.played import ON, SCRATCH, Cell
+
+FULL = HistoryError(Code.DISK_FULL, "the disk is full")
+
+
+@pytest.fixture
+async def cell() -> Cell:
+    return Cell().ready()
+
+
+def inspection(seq: int, judgement: Judgement, result_seq: int, part: int = 0) -> Inspection:
+    return Inspection("cell1", Trigger(1, seq, part), judgement, 0, result_seq, 1)
+
+
+async def test_a_good_and_a_bad_part(cell: Cell) -> None:
+    cell.seen(cell.trigger(1, part=11))
+    result = cell.result
+    assert (result.trigger_seq, result.part_id, result.judgement, result.reason) == (1, 11, Judgement.OK, 0)
+    assert (result.recipe, result.model_crc, result.grab, result.infer) == (1, 111, 100, 50)
+    assert (result.time_s, result.time_ms) == (1_800_000_000, 250)
+    assert result.bits == ResultBit.OK | ResultBit.SIMULATED
+    cell.send(result_ack_seq=1)
+    cell.seen(cell.trigger(2, part=12), SCRATCH)
+    result = cell.result
+    assert (result.part_id, result.judgement, result.reason, result.findings) == (12, Judgement.NG, 101, 1)
+    assert result.score == pytest.approx(0.9)
+    assert [path.split("/")[-1] for path in cell.vision.pictures] == ["00007-00002-NG.jpg"]
+
+
+async def test_recorded_before_visible(cell: Cell) -> None:
+    cell.disk.slow = True
+    cell.seen(cell.trigger(1))
+    assert cell.result.result_seq == 0
+    assert not cell.status.bits & StatusBit.RESULT_VALID
+    cell.disk.flush()
+    assert cell.result.judgement is Judgement.OK
+    assert cell.disk.rows[1].result_seq == cell.result.result_seq
+
+
+async def test_deadline_gives_a_recorded_fault_and_the_late_answer_is_dropped(cell: Cell) -> None:
+    cycle = cell.trigger(1)
+    await cell.pass_time(0.301)
+    assert (cell.result.judgement, cell.result.reason) == (Judgement.FAULT, Code.DEADLINE_MISSED)
+    assert cell.result.bits & ResultBit.DEADLINE_MISSED
+    assert cell.vision.given_up == [cycle]
+    assert cell.disk.rows[cycle].judgement is Judgement.FAULT
+    cell.seen(cycle)
+    assert (cell.result.judgement, cell.station.metrics.late) == (Judgement.FAULT, 1)
+
+
+async def test_verdict_that_the_disk_holds_up_is_taken_back_at_the_deadline(cell: Cell) -> None:
+    cell.disk.slow = True
+    cycle = cell.trigger(1)
+    cell.seen(cycle)
+    await cell.pass_time(0.301)
+    assert (cell.result.judgement, cell.result.reason) == (Judgement.FAULT, Code.STORE_WRITE)
+    assert cell.disk.amended[-1].reason == Code.STORE_WRITE
+    assert cell.disk.amended[-1].result_seq == cell.result.result_seq == 1
+    cell.disk.flush()
+    assert cell.status.pending == 1
+
+
+async def test_fault_that_the_disk_holds_up_is_shown_all_the_same(cell: Cell) -> None:
+    cell.disk.slow = True
+    cell.trigger(1)
+    await cell.pass_time(0.301)
+    assert cell.result.result_seq == 0
+    await cell.until(lambda: cell.result.result_seq != 0)
+    assert cell.result.reason == Code.DEADLINE_MISSED
+    assert cell.status.not_ready_reason == Code.STORE_WRITE
+    cell.disk.flush()
+    assert cell.status.ready
+
+
+async def test_disk_error_makes_the_verdict_a_fault_until_the_disk_takes_it(cell: Cell) -> None:
+    cell.disk.error = FULL
+    cell.seen(cell.trigger(1))
+    assert (cell.result.judgement, cell.result.reason) == (Judgement.FAULT, Code.DISK_FULL)
+    assert cell.status.not_ready_reason == Code.DISK_FULL
+    cell.disk.owed[-1]()
+    assert cell.status.ready
+    assert cell.status.fault_code == Code.DISK_FULL
+
+
+async def test_worker_fault_is_the_outcome_and_the_next_part_is_right(cell: Cell) -> None:
+    cell.seen(cell.trigger(1), fault=Code.WORKER_DIED)
+    assert (cell.result.judgement, cell.result.reason) == (Judgement.FAULT, Code.WORKER_DIED)
+    assert cell.status.fault_code == Code.WORKER_DIED
+    cell.send(result_ack_seq=1)
+    cell.seen(cell.trigger(2))
+    assert cell.result.judgement is Judgement.OK
+
+
+async def test_vision_down_takes_ready_and_comes_back(cell: Cell) -> None:
+    cell.station.workers_down(Code.CAMERA_LINK, "unplugged")
+    assert cell.status.not_ready_reason == Code.CAMERA_LINK
+    cell.station.workers_down(Code.CRASH_LOOP, "three deaths")
+    assert cell.status.not_ready_reason == Code.CRASH_LOOP
+    cell.send(control=ON | Control.CLEAR_FAULT)
+    assert cell.vision.resets == 1
+    cell.station.workers_ready(cell.station.facts)
+    assert cell.status.ready
+
+
+async def test_commands_wait_for_the_recovery() -> None:
+    cell = Cell()
+    cell.send(control=ON, trigger_seq=5)
+    assert not cell.status.bits & StatusBit.READY
+    assert cell.status.trigger_seq_ack == 0
+    cell.ready(Recovered(result_seq=30, last=inspection(5, Judgement.OK, 30)))
+    assert cell.vision.asked == []
+    assert (cell.result.result_seq, cell.result.trigger_seq) == (30, 5)
+    cell.seen(cell.trigger(6))
+    cell.send(result_ack_seq=30)
+    assert cell.result.result_seq == 31
+
+
+async def test_interrupted_inspection_is_told_after_the_restart() -> None:
+    stopped = Inspection("cell1", Trigger(1, 5, 9), Judgement.FAULT, Code.RESTARTED, 31, 1)
+    cell = Cell().ready(Recovered(result_seq=31, last=stopped, interrupted=(stopped,)))
+    assert (cell.result.judgement, cell.result.reason, cell.result.trigger_seq) == (4, Code.RESTARTED, 5)
+    assert cell.status.bits & StatusBit.RESULT_VALID
+    assert cell.status.boot_id == 7
+
+
+async def test_history_that_cannot_be_opened_is_why_ready_is_low() -> None:
+    cell = Cell()
+    cell.station.store_trouble(HistoryError(Code.STORE_WRITE, "locked"))
+    cell.station.workers_ready(cell.station.facts)
+    assert cell.status.not_ready_reason == Code.STORE_WRITE
+    cell.ready()
+    assert cell.status.ready
+
+
+async def test_damaged_history_degrades() -> None:
+    cell = Cell().ready()
+    cell.station.store_trouble(HistoryError(Code.STORE_CORRUPT, "set aside"))
+    assert cell.status.bits & StatusBit.DEGRADED
+    assert cell.status.ready
+
+
+async def test_link_lost_and_back(cell: Cell) -> None:
+    cell.station.link_changed(LinkState.DOWN, "no answer")
+    assert cell.status.not_ready_reason == Code.LINK_LOST
+    assert cell.status.bits & StatusBit.FAIL_SAFE
+    cell.station.link_changed(LinkState.UP, "answers")
+    cell.send(trigger_seq=9)
+    assert cell.vision.asked == []
+    assert cell.status.trigger_refused == Code.LINK_LOST
+    assert cell.trigger(10)
+
+
+class TestStop:
+    async def test_ready_falls_first_and_the_running_inspection_ends(self, cell: Cell) -> None:
+        cycle = cell.trigger(1)
+        stop = asyncio.create_task(cell.station.stop(5))
+        await asyncio.sleep(0)
+        assert cell.status.not_ready_reason == Code.STOPPING
+        cell.seen(cycle)
+        await stop
+        assert cell.disk.rows[cycle].judgement is Judgement.OK
+        assert not cell.status.bits & (StatusBit.ONLINE | StatusBit.RESULT_VALID)
+
+    async def test_without_time_it_ends_as_5005(self, cell: Cell) -> None:
+        cycle = cell.trigger(1)
+        await cell.station.stop(0)
+        assert cell.disk.rows[cycle].reason == Code.STOPPING
+        assert cell.status.pending == 1
+
+
+class TestRecipes:
+    async def change(self, cell: Cell, number: int) -> None:
+        running = asyncio.create_task(cell.station.run())
+        cell.send(command=1, command_param=number, command_seq=cell.plc.command_seq + 1)
+        await cell.until(lambda: not cell.status.bits & StatusBit.EXECUTING)
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+    async def test_change_and_the_result_says_who_judged(self, cell: Cell) -> None:
+        await self.change(cell, 2)
+        assert (cell.status.command_result, cell.status.recipe_active) == (2, 2)
+        cell.seen(cell.trigger(1))
+        assert (cell.result.recipe, cell.result.model_crc) == (2, 222)
+
+    async def test_unknown_number_leaves_the_old_one(self, cell: Cell) -> None:
+        await self.change(cell, 77)
+        assert (cell.status.command_result, cell.status.recipe_active) == (Code.UNKNOWN_RECIPE, 1)
+
+    async def test_refused_model_leaves_the_old_one(self, cell: Cell) -> None:
+        cell.vision.refuses = WorkerError(Code.MODEL_HASH, "another file")
+        await self.change(cell, 2)
+        assert (cell.status.command_result, cell.status.recipe_active) == (Code.MODEL_HASH, 1)
+        cell.seen(cell.trigger(1))
+        assert cell.result.recipe == 1
+
+
+async def test_heartbeat_is_the_loop_s_own(cell: Cell) -> None:
+    before = cell.status.heartbeat
+    running = asyncio.create_task(cell.station.run())
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert cell.status.heartbeat == before + 1
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+
+
+async def test_stalled_loop_is_told() -> None:
+    cell = Cell(CycleSettings(heartbeat=0.0)).ready()
+    running = asyncio.create_task(cell.station.run())
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    cell.now += 2.0
+    await cell.until(lambda: cell.status.fault_code != 0)
+    assert cell.status.fault_code == Code.LOOP_STALLED
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+
+
+async def test_refusals_and_losses_are_counted(cell: Cell) -> None:
+    cell.trigger(1)
+    cell.send(trigger_seq=2)
+    assert cell.station.metrics.snapshot()["refused_3003"] == 1
+    assert cell.station.metrics.accepted == 1
