@@ -18,7 +18,10 @@ first steps:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; 0 = done, 1 = it could not be done (the reason is on stderr), 2 = wrong usage."""
-    options = _parser().parse_args(arguments)
+    parser = _parser()
+    options, options.rest = parser.parse_known_args(arguments)
+    if options.rest and options.command is not _demo:
+        parser.error(f"unknown argument {options.rest[0]}; see `gateway --help`")
     command: Callable[[argparse.Namespace], int] = options.command
     try:
         return command(options)
@@ -51,7 +54,6 @@ def _parser() -> argparse.ArgumentParser:
     schema.add_argument("--recipe", action="store_true", help="of recipe.yaml instead")
     schema.set_defaults(command=_schema)
     demo = commands.add_parser("demo", help="run a simulated line: parts, PLC, gateway, verdicts", add_help=False)
-    demo.add_argument("rest", nargs=argparse.REMAINDER, help="see `gateway demo --help`")
     demo.set_defaults(command=_demo)
     return parser
 

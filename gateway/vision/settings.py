@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import BaseModel, ConfigDict, Field
 
 SLOT_HEADER = mmap.PAGESIZE
 """Bytes before the pixels of a slot: one page, so that pixels start aligned."""
@@ -18,7 +18,7 @@ PartNumbers = Annotated[tuple[int, ...], Field(max_length=200)]
 class Settings(BaseModel):
     """Base of all settings: unknown keys are errors, values do not change."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
 
 class Inject(Settings):
@@ -67,7 +67,6 @@ class FolderCamera(Settings):
 
 
 CameraConfig = Annotated[SimulatedCamera | FolderCamera, Field(discriminator="kind")]
-CAMERA: TypeAdapter[SimulatedCamera | FolderCamera] = TypeAdapter(CameraConfig)
 
 
 class EngineConfig(Settings):

@@ -15,8 +15,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pydantic import TypeAdapter
+
 from gateway.vision import wire
-from gateway.vision.settings import CAMERA, EngineConfig, FramesConfig, WorkerConfig
+from gateway.vision.settings import CameraConfig, EngineConfig, FramesConfig, WorkerConfig
 from protocols.faults import Code
 
 if TYPE_CHECKING:
@@ -107,7 +109,7 @@ def _prepare(channel: Channel, start: wire.Start, ring: int) -> Inspector | None
 
     recipe = Path(start.recipe)
     try:
-        camera, frames = CAMERA.validate_python(start.camera), FramesConfig(**start.frames)
+        camera, frames = TypeAdapter(CameraConfig).validate_python(start.camera), FramesConfig(**start.frames)
         inspector = Inspector(channel.send, camera, EngineConfig(**start.engine), frames, ring)
         inspector.load(recipe)
         return inspector

@@ -102,13 +102,10 @@ async def test_a_wire_that_was_cut_comes_back_and_asks_nothing_twice() -> None:
     await bench.inspect(plc, 1)
     bench.down = True
     await bench.scans(plc, 5)
-    assert not plc.connected
-    assert plc.trouble == "bench: the cable is out"
+    assert (plc.connected, plc.trouble) == (False, "bench: the cable is out")
     bench.down = False
     await bench.scans(plc, 60)
-    assert plc.connected
-    assert plc.trouble == ""
-    assert plc.connections == 2
+    assert (plc.connected, plc.trouble, plc.connections) == (True, "", 2)
     assert (await bench.inspect(plc, 2)).judgement is Judgement.OK
     assert [r.part_id for r in bench.accepted] == [1, 2]
     assert plc.watch.ok
@@ -159,7 +156,9 @@ async def test_waiting_for_what_never_comes_ends() -> None:
     [(0.001, 0.01, 0), (0.0099, 0.01, 0), (0.012, 0.02, 1), (0.0199, 0.02, 1), (0.095, 0.1, 9)],
 )
 def test_scans_stay_on_their_grid(now: float, due: float, missed: int) -> None:
-    assert next_due(0.0, now, 0.01) == (pytest.approx(due), missed)
+    at, left_out = next_due(0.0, now, 0.01)
+    assert at == pytest.approx(due)
+    assert left_out == missed
 
 
 def test_a_percentile_is_a_value_that_occurred() -> None:
@@ -180,9 +179,9 @@ def test_the_signature_block_tells_the_order() -> None:
 # ---------------------------------------------------------------- rude ones
 
 
-async def run_rude(name: str, style: Style, parts: int = 6, timeout: float = 0.5) -> tuple[Bench, Plc, list[str]]:
+async def run_rude(name: str, style: Style, parts: int = 6, give_up: float = 0.5) -> tuple[Bench, Plc, list[str]]:
     bench = Bench()
-    plc = plc_on(bench, style, name, timeout=timeout)
+    plc = plc_on(bench, style, name, timeout=give_up)
     await settled(bench, plc)
     verdicts = []
     for part in range(1, parts + 1):
@@ -203,7 +202,7 @@ TOLERATED = [
 
 @pytest.mark.parametrize(("name", "style"), TOLERATED)
 async def test_mistakes_that_cost_no_part(name: str, style: Style) -> None:
-    bench, plc, verdicts = await run_rude(name, style)
+    bench, _, verdicts = await run_rude(name, style)
     assert verdicts == RIGHT
     own = [r.part_id for r in bench.accepted if not r.part_id & PHANTOM]
     assert own == [1, 2, 3, 4, 5, 6], "a part was inspected twice or not at all"
@@ -263,7 +262,7 @@ async def test_wrong_ack_is_ignored_and_the_right_one_follows() -> None:
 
 
 async def test_never_ack_loses_results_and_the_gateway_counts_them() -> None:
-    bench, plc, verdicts = await run_rude("never-ack", Style.SEQUENCE, parts=12, timeout=0.1)
+    bench, plc, verdicts = await run_rude("never-ack", Style.SEQUENCE, parts=12, give_up=0.1)
     assert verdicts[0] == "OK"
     assert bench.acknowledged == []
     assert plc.outputs.status.lost == 4

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -44,14 +45,14 @@ class Wire:
 
     def write(self, **fields: int) -> None:
         self.now += SCAN
-        self.command = replace(self.command, **fields)
+        self.command = replace(self.command, **fields)  # type: ignore[arg-type]
         self.watch.wrote(self.command, self.now)
 
     def show(self, seq: int, trigger: int, part: int, judgement: Judgement = Judgement.OK, **fields: int) -> None:
         """A new result appears with all that belongs to it."""
         self.toggle = not self.toggle
         values = {"bits": 1 << (judgement - 1), **fields}
-        self.result = Result(seq, trigger, part, judgement, **values)
+        self.result = Result(seq, trigger, part, judgement, **values)  # type: ignore[arg-type]
         bits = VALID | (StatusBit.RESULT_TOGGLE if self.toggle else 0)
         self.read(bits=bits, not_ready_reason=0, newest_result_seq=seq, pending=1)
 
@@ -79,7 +80,7 @@ def test_a_good_run_breaks_nothing() -> None:
 
 
 def test_every_rule_has_a_test_that_breaks_it() -> None:
-    source = open(__file__, encoding="utf-8").read()  # noqa: SIM115, PTH123
+    source = Path(__file__).read_text(encoding="utf-8")
     assert [rule for rule in RULES if f'{{"{rule}":' not in source] == []
 
 
@@ -244,7 +245,7 @@ def test_late_in_bit_style() -> None:
 def test_a_refusal_is_an_outcome_and_a_result_behind_others_too(fields: dict[str, int]) -> None:
     wire = Wire()
     wire.trigger(1, 1)
-    wire.read(0.1, **fields)
+    wire.read(0.1, **fields)  # type: ignore[arg-type]
     wire.read(1.0)
     assert wire.watch.ok
 
