@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.report import Table
 from gateway.history import History, HistoryError
 from gateway.history_store import Accepted, Store
 from gateway.inspection import Finding, Inspection, Trigger
@@ -35,7 +36,7 @@ def _micros(seconds: Sequence[float]) -> dict[str, float]:
     return {"p50_us": round(cuts[49] * 1e6, 1), "p99_us": round(cuts[98] * 1e6, 1)}
 
 
-def _disk(folder: Path, count: int) -> dict[str, float]:
+def disk(folder: Path, count: int) -> dict[str, float]:
     """The bare price of two pages on this disk, to hold the others against."""
     took = []
     with (folder / "bare").open("wb", buffering=0) as file:
@@ -115,11 +116,23 @@ def run(quick: bool) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(dir=Path.cwd(), prefix=".bench-history-") as name:
         folder = Path(name)
         return {
-            "fdatasync_8k": _disk(folder, count),
+            "fdatasync_8k": disk(folder, count),
             "transactions": _writes(folder, count),
             "loop": asyncio.run(_loop(folder, count)),
         }
 
 
-if __name__ == "__main__":
-    print(run(quick=True))
+def tables(found: dict[str, Any]) -> Sequence[Table]:
+    """The writes, then the whole way through queue and thread."""
+    transactions, loop = found["transactions"], found["loop"]
+    rows = [
+        ["one fdatasync of 8 KiB, bare", *found["fdatasync_8k"].values()],
+        *([f"transaction: {name}", *figures.values()] for name, figures in transactions.items()),
+        ["call of accept on the control loop", *loop["accept_call"].values()],
+        ["commit → done on the control loop", *loop["commit_to_done"].values()],
+    ]
+    text = (
+        "µs; SQLite with synchronous = FULL on the disk of the project. A burst of 60 results is on the disk after "
+        f"{loop['burst_of_60_ms']} ms; a data base opens in {loop['open_ms']} ms."
+    )
+    return (Table("History", text, ("µs", "p50", "p99"), rows),)

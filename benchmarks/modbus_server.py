@@ -9,20 +9,20 @@ from __future__ import annotations
 
 import asyncio
 import json
-import shutil
-import socket
 import subprocess
 import sys
-import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-HERE = Path(__file__).parent
+from benchmarks import native, report, rig
+from benchmarks.report import Goal, Table
+
 CONNECTIONS = (1, 10, 50)
 READ_INPUT, REGISTERS = 4, 10
 PACED_CONNECTIONS, PACED_RATE = 10, 200
+PYMODBUS = ("pymodbus_uvloop", "pymodbus_asyncio")
 
 Figures = dict[str, float]
 
@@ -31,42 +31,26 @@ def run(quick: bool) -> dict[str, Any]:
     """Figures by server and connections, ratios to libmodbus and pymodbus, and what was skipped and why."""
     seconds, rounds = (0.5, 2) if quick else (2.0, 5)
     skipped: dict[str, str] = {}
-    with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
-        load = _compile(Path(folder), "load")
-        if load is None:
-            return {"skipped": {"all": "no C compiler (cc) for the load generator"}}
+    with ExitStack() as stack:
+        load = native.compiled("load")
         commands = {
-            name: [sys.executable, "-m", "benchmarks.modbus_server", name]
-            for name in ("uvloop", "asyncio", "pymodbus_uvloop", "pymodbus_asyncio")
+            name: [sys.executable, "-m", "benchmarks.modbus_server", name] for name in ("uvloop", "asyncio", *PYMODBUS)
         }
-        libmodbus = _compile(Path(folder), "libmodbus_server", "-lmodbus")
-        if libmodbus is None:
-            skipped["libmodbus"] = "its headers are not installed (Debian: libmodbus-dev)"
-        else:
-            commands["libmodbus"] = [str(libmodbus)]
-        servers = {name: stack.enter_context(_serving(command)) for name, command in commands.items()}
+        try:
+            commands["libmodbus"] = [str(native.compiled("libmodbus_server", "-lmodbus"))]
+        except native.MissingError as error:
+            skipped["libmodbus"] = f"{error} (Debian: libmodbus-dev)"
+        servers = {name: stack.enter_context(serving(command)) for name, command in commands.items()}
         figures = _measure(load, servers, seconds, rounds)
     return {"reads": figures, "ratios": _ratios(figures), "skipped": skipped}
 
 
-def _compile(folder: Path, name: str, *libraries: str) -> Path | None:
-    compiler = shutil.which("cc") or shutil.which("gcc")
-    if compiler is None:
-        return None
-    target = folder / name
-    built = subprocess.run(
-        [compiler, "-O2", "-o", target, HERE / f"{name}.c", *libraries], check=False, capture_output=True, timeout=60
-    )
-    return target if built.returncode == 0 else None
-
-
 @contextmanager
-def _serving(command: list[str]) -> Iterator[tuple[int, int]]:
+def serving(command: list[str]) -> Iterator[tuple[int, int]]:
     """A server in a process of its own: its port and process id."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port: int = probe.getsockname()[1]
+    port = rig.free_port()
     with subprocess.Popen(
-        [*command, str(port)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, cwd=HERE.parent
+        [*command, str(port)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, cwd=rig.ROOT
     ) as process:
         try:
             if process.stdout is None or not process.stdout.readline():
@@ -107,9 +91,44 @@ def _ratios(figures: dict[str, dict[str, Figures]]) -> dict[str, dict[str, float
             case: round(ours[case]["requests_per_s"] / figures[other][case]["requests_per_s"], 2)
             for case in map(str, CONNECTIONS)
         }
-        for other in ("libmodbus", "pymodbus_uvloop", "pymodbus_asyncio", "asyncio")
+        for other in ("libmodbus", *PYMODBUS, "asyncio")
         if other in figures
     }
+
+
+def tables(found: dict[str, Any]) -> Sequence[Table]:
+    """Reads a second, and paced reads."""
+    cases = tuple(map(str, CONNECTIONS))
+    reads, ratios, skipped = found["reads"], found["ratios"], found["skipped"]
+    rows: list[Sequence[object]] = []
+    for name, figures in reads.items():
+        rates = [f"{figures[case]['requests_per_s']:.0f}" for case in cases]
+        rows.append([name, *rates, *report.cells(figures["paced"], ("p50_us", "p99_us", "cpu_us_per_request"))])
+    rows += [[name, *by.values(), "", "", ""] for name, by in ratios.items()]
+    rows += [[f"{name}: {why}", *[""] * 6] for name, why in skipped.items()]
+    text = (
+        f"Reads of {REGISTERS} input registers a second on {', '.join(cases)} connections, each asking again as soon as "
+        f"it was answered; then {PACED_CONNECTIONS} connections x {PACED_RATE} a second: round trip and "
+        "the server's CPU in µs."
+    )
+    least = ratios.get("uvloop / libmodbus")
+    goals = [
+        Goal(
+            "reads/s / libmodbus (C), least of all",
+            min(least.values()) if least else None,
+            "≥",
+            0.9,
+            why=skipped.get("libmodbus", ""),
+        ),
+        Goal(
+            "reads/s / pymodbus, least of 10 and 50",
+            min(ratios[f"uvloop / {other}"][case] for other in PYMODBUS for case in cases[1:]),
+            "≥",
+            4,
+        ),
+    ]
+    columns = ("", *(f"{case} conn." for case in cases), "paced p50", "paced p99", "CPU")
+    return (Table("Modbus reads a second", text, columns, rows, goals),)
 
 
 async def _serve_ours(port: int) -> None:

@@ -23,7 +23,7 @@ def compiled(name: str, *libraries: str) -> Path:
         raise MissingError("no C compiler (cc)")
     BUILD.mkdir(parents=True, exist_ok=True)
     target = BUILD / name
-    command = [compiler, "-O2", "-o", target, HERE / f"{name}.c", *libraries]
+    command = [compiler, "-O2", "-o", str(target), str(HERE / f"{name}.c"), *libraries]
     built = subprocess.run(command, check=False, capture_output=True, text=True, timeout=60)
     if built.returncode:
         raise MissingError(f"{name}.c does not compile: {(built.stderr.splitlines() or ['no reason given'])[0]}")

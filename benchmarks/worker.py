@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.report import Table
 from gateway.inspection import Observation, Trigger
 from gateway.vision.settings import Inject, PoolSettings, SimulatedCamera, WorkerConfig
 from gateway.vision.wire import ModelFacts
@@ -135,3 +136,19 @@ def run(quick: bool) -> dict[str, Any]:
         recipe = models.recipe(Path(folder) / "bench", models.convolutional())
         found = asyncio.run(_measure(recipe, 100 if quick else 1000))
     return {**found, "sleep_noise": _noise(200 if quick else 1000), "load": round(os.getloadavg()[0], 1)}
+
+
+def tables(found: dict[str, Any]) -> Sequence[Table]:
+    """The hop to a vision process and back."""
+    rows = [
+        ["trigger → observation without grab and network", *found["overhead"].values()],
+        ["network", *found["network"].values()],
+        ["a sleep of 1 ms ends late by", *found["sleep_noise"].values()],
+    ]
+    extra = ", ".join(f"{value:g}" for value in found["crash_extra_ms"])
+    text = (
+        "ms, without station, history and wire; 1280 x 1024 frames of the simulated camera. Ready "
+        f"{found['ready_ms']} ms after the start; {found['worker_pss_mib']:g} MiB a process; "
+        f"a crash costs {extra} ms more."
+    )
+    return (Table("Vision process alone", text, ("ms", "p50", "p99"), rows),)

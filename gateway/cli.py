@@ -130,10 +130,8 @@ def _history(options: argparse.Namespace) -> int:
 
 
 def _demo(options: argparse.Namespace) -> int:
-    """The demo is a peer, not a part of the gateway: it runs as a program of its own that starts this one."""
-    import subprocess
+    """The demo is a peer, not a part of the gateway: this process becomes it, and it starts a gateway of its own."""
+    import os
 
-    try:
-        return subprocess.call([sys.executable, "-m", "simulators", "demo", *options.rest])
-    except KeyboardInterrupt:
-        return 130
+    sys.stdout.flush()
+    return os.execv(sys.executable, [sys.executable, "-m", "simulators", "demo", *options.rest])  # noqa: S606 - no shell

@@ -261,6 +261,8 @@ class History:
                 self._tell(partial(self._excuse, error))
                 if again and isinstance(item.row, Inspection) and len(self._owed) < 2 * self._bound:
                     self._owed[item.key] = item
+            elif item.written is not None:
+                self._tell(item.written)
 
     def _upkeep(self, *, forced: bool = False) -> None:
         """One small step of retention or a checkpoint; what stands in its way shows at the next commit too."""

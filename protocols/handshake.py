@@ -213,6 +213,7 @@ class PlcMove:
 
 
 PLC_SEQUENCE: tuple[PlcMove, ...] = (
+    PlcMove(PlcState.IDLE, "ack_stands", "clear_ack_seq", PlcState.IDLE),
     PlcMove(PlcState.IDLE, "foreign_result", "acknowledge_seq", PlcState.IDLE),
     PlcMove(PlcState.IDLE, "requested_and_ready", "write_trigger_seq", PlcState.REQUESTED),
     PlcMove(PlcState.IDLE, "overdue", "give_up", PlcState.FAILED),
@@ -221,6 +222,7 @@ PLC_SEQUENCE: tuple[PlcMove, ...] = (
     PlcMove(PlcState.REQUESTED, "accepted_seq", "nothing", PlcState.RUNNING),
     PlcMove(PlcState.REQUESTED, "refused_seq", "take_refusal", PlcState.FAILED),
     PlcMove(PlcState.REQUESTED, "overdue", "give_up", PlcState.FAILED),
+    PlcMove(PlcState.RUNNING, "ack_stands", "clear_ack_seq", PlcState.RUNNING),
     PlcMove(PlcState.RUNNING, "own_result", "take_and_acknowledge_seq", PlcState.DONE),
     PlcMove(PlcState.RUNNING, "foreign_result", "acknowledge_seq", PlcState.RUNNING),
     PlcMove(PlcState.RUNNING, "overdue", "give_up", PlcState.FAILED),

@@ -26,6 +26,10 @@ class Outcome:
         return self.judgement is Judgement.OK
 
 
+ACK_STANDS = 0.2
+"""Seconds after which an acknowledged result that is still shown counts as not acknowledged."""
+
+
 class PlcRole:
     """Asks for one part after the other; `scan` takes what was read and returns what to write.
 
@@ -55,6 +59,7 @@ class PlcRole:
         self._until = 0.0
         self._missed = 0
         self._seen_result = 0
+        self._acked_at = 0.0
 
     # ------------------------------------------------------------ for the machine's program
 
@@ -86,11 +91,14 @@ class PlcRole:
     def scan(self, outputs: Outputs, now: float) -> Command:
         """One PLC scan: at most one move, then the command block to write."""
         self._watch(outputs, now)
+        before = self._command.result_ack_seq
         for move in self._moves:
             if move.state is self.state and self._holds(move, outputs, now):
                 self._act(move, outputs)
                 self.state = move.to
                 break
+        if self._command.result_ack_seq != before:
+            self._acked_at = now
         if self.state in (PlcState.DONE, PlcState.FAILED) and self._asked is not None:
             self._asked = None
             self.state = PlcState.IDLE
@@ -175,6 +183,11 @@ class PlcRole:
         self._take(o)
         self._control(Control.RESULT_ACK, True)
 
+    def _ack_stands(self, o: Outputs, now: float) -> bool:
+        """The shown number stands in RESULT_ACK_SEQ, and the gateway waits for a change: write 0, then it again."""
+        stands = self._valid(o) and o.result.result_seq == self._command.result_ack_seq
+        return stands and now - self._acked_at > ACK_STANDS
+
     def _fail(self, reason: int, failure: str) -> None:
         part_id = self._asked[0] if self._asked else 0
         self.outcome = Outcome(part_id, Judgement.FAULT, reason, failure=failure)
@@ -202,6 +215,7 @@ _GUARDS: dict[str, _Guard] = {
     "own_result_bits": lambda plc, o, now: plc._valid(o) and plc._own(o) and not plc._acking,
     "foreign_result_bits": lambda plc, o, now: plc._valid(o) and not plc._own(o) and not plc._acking,
     "ack_taken": lambda plc, o, now: plc._acking and not plc._valid(o),
+    "ack_stands": PlcRole._ack_stands,
     "accepted_seq": lambda plc, o, now: o.status.trigger_seq_ack == plc._command.trigger_seq and not plc._refused(o),
     "refused_seq": lambda plc, o, now: plc._refused(o),
     "trigger_ack": lambda plc, o, now: bool(o.status.bits & StatusBit.TRIGGER_ACK),
@@ -216,6 +230,7 @@ _ACTIONS: dict[str, _Action] = {
     "take_refusal": lambda plc, o: plc._fail(o.status.trigger_refused, "trigger refused"),
     "acknowledge_seq": PlcRole._acknowledge_seq,
     "take_and_acknowledge_seq": PlcRole._take_and_acknowledge_seq,
+    "clear_ack_seq": lambda plc, o: plc.write(result_ack_seq=0),
     "raise_result_ack": lambda plc, o: plc._control(Control.RESULT_ACK, True),
     "take_and_raise_result_ack": PlcRole._take_and_raise_result_ack,
     "lower_result_ack": lambda plc, o: plc._control(Control.RESULT_ACK, False),

@@ -120,6 +120,9 @@ class VisionRole:
     def reserve_seq(self) -> int:
         """The number of the next result; each reserved number must be shown by `finish` or `offer`."""
         self._result_seq = next_seq(self._result_seq)
+        if self._before is not None and self._result_seq == self._before.result_ack_seq:
+            # It stands in RESULT_ACK_SEQ already (our history was removed, say): no change could acknowledge it.
+            self._result_seq = next_seq(self._result_seq)
         return self._result_seq
 
     def finish(self, cycle: int, result: Result, now: float) -> list[hs.Action]:
@@ -202,6 +205,8 @@ class VisionRole:
 
     def _baseline(self, c: Command, now: float, actions: list[hs.Action]) -> None:
         """The first sight of a PLC: levels count, edges do not; its open request is answered, never taken anew."""
+        if c.blank:
+            self._forget(now)
         self._enabled = bool(c.control & _ENABLE)
         self._trigger_phase = TriggerPhase.HELD if c.control & _TRIGGER else TriggerPhase.IDLE
         if self.results.ack_seq(c.result_ack_seq, now):

@@ -11,10 +11,10 @@ import contextlib
 import logging
 import os
 import struct
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from pymodbus.server import ModbusTcpServer
-from pymodbus.simulator import DataType, SimData, SimDevice
+if TYPE_CHECKING:
+    from pymodbus.server import ModbusTcpServer
 
 OUTPUT_WORDS = 64
 COMMAND_WORDS = 32
@@ -181,6 +181,9 @@ class ModbusSlave:
 
     async def open(self) -> None:
         """Listen; raises CarrierError when the address cannot be had."""
+        from pymodbus.server import ModbusTcpServer  # the other role does without
+        from pymodbus.simulator import DataType, SimData, SimDevice
+
         await self.close()
         blocks = [
             SimData(self._command, count=COMMAND_WORDS, values=0, datatype=DataType.REGISTERS),

@@ -47,7 +47,9 @@ def main(arguments: Sequence[str]) -> int:
 
 async def _demo(setup: Setup, options: argparse.Namespace) -> int:
     task = asyncio.current_task()
-    if task is not None:  # a terminal that closes or a service manager must not leave the gateway behind
+    if (
+        task is not None and sys.platform != "win32"
+    ):  # a terminal that closes or a service manager must not leave the gateway behind
         for number in (signal.SIGTERM, signal.SIGHUP):
             asyncio.get_running_loop().add_signal_handler(number, task.cancel)
     began = time.time()

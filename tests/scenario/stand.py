@@ -98,7 +98,9 @@ class Stand:
         log = {"level": "info", "format": "json"}
         with path.open("w") as file:
             document = {"name": "stand", "data_dir": str(data_dir), "log": log, "stations": self.stations}
-            YAML().dump(document, file)
+            yaml = YAML()
+            yaml.representer.ignore_aliases = lambda _: True
+            yaml.dump(document, file)
 
     # ------------------------------------------------------------ the process
 

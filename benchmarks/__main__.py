@@ -1,0 +1,98 @@
+"""`python -m benchmarks`: runs the benchmarks one after the other and prints tables with ratios and goals."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+import traceback
+from collections.abc import Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from benchmarks import native, report
+from benchmarks.report import Table
+
+BENCHMARKS = {
+    "reads": "modbus_server",
+    "polls": "polls",
+    "path": "path",
+    "throughput": "throughput",
+    "start": "start",
+    "crash": "crash",
+    "history": "history",
+    "worker": "worker",
+}
+"""Name on the command line → module."""
+BEGIN, END = "<!-- results: written by python -m benchmarks --markdown -->", "<!-- end of results -->"
+
+
+def main() -> int:
+    """0, also when goals are missed; 1 when a benchmark broke down."""
+    options = _options()
+    head = report.machine()
+    for name, value in head:
+        print(f"{name + ':':11}{value}")
+    print(flush=True)
+    found: dict[str, Any] = {}
+    shown: list[Table] = []
+    broken = []
+    for name in options.only or BENCHMARKS:
+        try:
+            found[name], tables = _run(name, options.quick)
+        except Exception:  # noqa: BLE001 - the boundary of one benchmark: the others still run
+            traceback.print_exc()
+            broken.append(name)
+            continue
+        shown += tables
+    if options.json is not None:
+        options.json.write_text(json.dumps({"machine": dict(head), **found}, indent=1) + "\n", encoding="utf-8")
+    if options.markdown is not None:
+        _write_markdown(options.markdown, report.markdown([*head, ("command", _command())], shown))
+    if broken:
+        print(f"broken: {', '.join(broken)}", file=sys.stderr)
+    return 1 if broken else 0
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="fewer rounds: about two minutes instead of ten")
+    parser.add_argument("--only", nargs="+", choices=BENCHMARKS, metavar="NAME", help=", ".join(BENCHMARKS))
+    parser.add_argument("--json", type=Path, metavar="FILE", help="all figures")
+    parser.add_argument("--markdown", type=Path, metavar="FILE", help="the tables; between the marks, if it has them")
+    return parser.parse_args()
+
+
+def _command() -> str:
+    return f"`python -m benchmarks {' '.join(sys.argv[1:])}`"
+
+
+def _run(name: str, quick: bool) -> tuple[Any, Sequence[Table]]:
+    module = import_module(f"benchmarks.{BENCHMARKS[name]}")
+    begin = time.monotonic()
+    try:
+        found = module.run(quick)
+    except native.MissingError as error:
+        print(f"{name}: not measured: {error}\n", flush=True)
+        return {"missing": str(error)}, ()
+    tables: Sequence[Table] = module.tables(found)
+    for table in tables:
+        print(report.text(table))
+    print(f"  ({name} took {time.monotonic() - begin:.0f} s)\n", flush=True)
+    return found, tables
+
+
+def _write_markdown(file: Path, results: str) -> None:
+    """Replace what stands between the marks; a file without them is written anew."""
+    old = file.read_text(encoding="utf-8") if file.exists() else ""
+    before, begin, rest = old.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if begin and end:
+        results = f"{before}{BEGIN}\n\n{results}\n{END}{after}"
+    file.write_text(results, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,82 @@
+"""Inspections a second against the bare network on the same core."""
+
+from __future__ import annotations
+
+import statistics
+import subprocess
+from collections.abc import Sequence
+from typing import Any
+
+from benchmarks import bare, parts, rig
+from benchmarks.report import Goal, Table
+
+POLL_US = 1000
+"""Pause between two reads of the PLC; at nearly the network's speed a PLC without one would be the load itself."""
+NETWORK = (320, 256)
+
+
+def run(quick: bool) -> dict[str, Any]:
+    """Runs a second of one station with `overlap` and of `session.run` alone, in turns; one thread each, nice 10."""
+    seconds, rounds = (3.0, 2) if quick else (8.0, 5)
+    rates: dict[str, list[float]] = {"bare": [], "full": [], "small": []}
+    shares: dict[str, dict[str, float]] = {}
+    with rig.folder() as place:
+        cameras = {"full": parts.frames(place, parts.FRAME), "small": parts.frames(place, NETWORK)}
+        for _ in range(rounds):
+            rates["bare"].append(_bare(seconds))
+            for name, camera in cameras.items():
+                rate, shares[name] = _inspections(camera, seconds)
+                rates[name].append(rate)
+    rates_of = {name: round(statistics.median(values), 2) for name, values in rates.items()}
+    ratios = [full / alone for full, alone in zip(rates["full"], rates["bare"], strict=True)]
+    small = [full / alone for full, alone in zip(rates["small"], rates["bare"], strict=True)]
+    return {
+        "a_second": rates_of,
+        "ratio": {"full": round(statistics.median(ratios), 3), "small": round(statistics.median(small), 3)},
+        "milliseconds": shares,
+        "rounds": rounds,
+    }
+
+
+def _bare(seconds: float) -> float:
+    command = bare.command(parts.DEMO / "model.onnx", seconds)
+    environment = rig.environment()
+    done = subprocess.run(command, check=True, capture_output=True, text=True, cwd=rig.ROOT, env=environment)
+    return float(done.stdout)
+
+
+def _inspections(camera: dict[str, str], seconds: float) -> tuple[float, dict[str, float]]:
+    """Results a second as the PLC gets them, and the median milliseconds of grab and network in them."""
+    settings: dict[str, dict[str, Any]] = {
+        "cycle": {"overlap": True},
+        "worker": {"standby": False},
+        "pictures": {"keep": 0},
+    }
+    with rig.gateway(parts.DEMO, camera, **settings) as gateway:
+        gateway.settle()
+        gateway.cycles(20, poll_us=POLL_US, depth=2)
+        cycles = gateway.cycles(10**6, seconds=seconds, poll_us=POLL_US, depth=2)
+        rows = gateway.recorded(len(cycles)).values()
+    rate = (len(cycles) - 1) / (cycles[-1].at - cycles[0].at)
+    grab, infer = (statistics.median(getattr(row, name) for row in rows) * 1e3 for name in ("grab", "infer"))
+    return rate, {"grab": round(grab, 2), "network": round(infer, 2), "period": round(1e3 / rate, 2)}
+
+
+def tables(found: dict[str, Any]) -> Sequence[Table]:
+    """Rates, the ratio, where the rest goes."""
+    rates, shares = found["a_second"], found["milliseconds"]
+    rows: list[Sequence[object]] = [["session.run alone", f"{rates['bare']:.1f}", "1", "", "", ""]]
+    for name, label in (("small", "320 x 256 frames"), ("full", "1280 x 1024 frames")):
+        share = shares[name]
+        figures = [share["period"], share["grab"], share["network"]]
+        rows.append([f"station, {label}", f"{rates[name]:.1f}", found["ratio"][name], *figures])
+    text = (
+        "One station, one engine thread, `overlap`, frames from a folder of uncompressed files (read and decoded "
+        "by the same process: GRAB), no pictures kept; against `session.run` in a loop in a process of its own, one thread, "
+        f"the same nice {bare.NICE}. The PLC polls every {POLL_US} µs. "
+        f"Median of {found['rounds']} turns."
+    )
+    columns = ("", "a second", "ratio", "period ms", "grab ms", "network ms")
+    goal = Goal("inspections / bare network runs, 1280 x 1024", found["ratio"]["full"], "≥", 0.92)
+    other = Goal("inspections / bare network runs, frames of the network's size", found["ratio"]["small"], "≥", 0.92)
+    return (Table("Sustained inspections", text, columns, rows, (goal, other)),)
