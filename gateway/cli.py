@@ -19,9 +19,10 @@ first steps:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; 0 = done, 1 = it could not be done (the reason is on stderr), 2 = wrong usage."""
     parser = _parser()
-    options, options.rest = parser.parse_known_args(arguments)
-    if options.rest and options.command is not _demo:
-        parser.error(f"unknown argument {options.rest[0]}; see `gateway --help`")
+    options, rest = parser.parse_known_args(arguments)
+    if rest and options.command is not _demo:
+        parser.error(f"unknown argument {rest[0]}; see `gateway --help`")
+    options.rest = rest
     command: Callable[[argparse.Namespace], int] = options.command
     try:
         return command(options)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterator
-from dataclasses import astuple, dataclass, fields
+from dataclasses import astuple, dataclass, fields, replace
 from typing import TextIO
 
 from gateway.config import GatewayConfig, StationConfig
@@ -63,34 +63,6 @@ def rows(config: GatewayConfig) -> tuple[Row, ...]:
     return tuple(row for station in config.stations for row in rows_of(station))
 
 
-def _station_rows(station: StationConfig) -> Iterator[Row]:
-    link = station.link
-    if not isinstance(link, ModbusServerConfig | ModbusClientConfig):
-        return
-    for field in FIELDS:
-        places = _places(link, field)
-        if not places:
-            continue
-        (table, pdu), *mirror = places
-        copy = mirror[0][1] if mirror else None
-        yield Row(
-            station=station.name,
-            unit=link.unit,
-            block=field.block.value,
-            name=field.name,
-            type=f"STRING[{2 * field.words}]" if field.type is Type.STRING else field.type.value,
-            words=field.words,
-            table=_TABLE[table],
-            pdu=pdu,
-            address=plc_address(table, pdu),
-            mirror_pdu=copy,
-            mirror_address="" if copy is None else plc_address(Table.HOLDING, copy),
-            order=_order(field, link.word_order, link.string_order),
-            access="write" if field.block is Block.COMMAND else "read",
-            meaning=field.meaning,
-        )
-
-
 def rows_of(station: StationConfig) -> Iterator[Row]:
     """The fields of one station, in the order of the words; none where its link is no Modbus."""
     link = station.link
@@ -136,11 +108,36 @@ def _order(field: Field, word_order: WordOrder, string_order: StringOrder) -> st
     return string_order.value if field.type is Type.STRING else ""
 
 
+def bits_of(station: StationConfig) -> Iterator[Row]:
+    """The bits of CONTROL, STATUS and RESULT_BITS; where they can be read alone, with that place."""
+    link = station.link
+    for word in rows_of(station):
+        field = next((field for field in FIELDS if field.name == word.name), None)
+        for bit in _BITS.get(word.name, ()) if field else ():
+            place = link.registers().bit_place(field, bit) if field and isinstance(link, ModbusServerConfig) else None
+            yield replace(
+                word,
+                name=f"{word.name}.{bit.number} {bit.name}",
+                type="BOOL",
+                words=0,
+                table=_TABLE[place[0]] if place else word.table,
+                pdu=place[1] if place else word.pdu,
+                address=plc_address(*place) if place else word.address,
+                mirror_pdu=None,
+                mirror_address="",
+                meaning=bit.meaning,
+            )
+
+
 def write_csv(config: GatewayConfig, out: TextIO) -> None:
-    """The rows as CSV (RFC 4180) with a header line; opened with newline="" by the caller."""
+    """All rows with a heading, bits and fault codes after the words, as RFC 4180 has it (CRLF, quotes where needed)."""
     writer = csv.writer(out)
-    writer.writerow(field.name for field in fields(Row))
-    writer.writerows(["" if value is None else value for value in astuple(row)] for row in rows(config))
+    writer.writerow([field.name for field in fields(Row)])
+    writer.writerows(astuple(row) for row in rows(config))
+    writer.writerows(astuple(row) for station in config.stations for row in bits_of(station))
+    blank = [""] * (len(fields(Row)) - 5)
+    for code, info in CATALOGUE.items():
+        writer.writerow(["", "", "code", f"{code} {info.name}", "", *blank[:-1], "", f"{info.text}: {info.remedy}"])
 
 
 def write_markdown(config: GatewayConfig, out: TextIO) -> None:

@@ -17,7 +17,7 @@ import structlog
 
 from gateway.cycle import Cycle, to_result
 from gateway.history import HistoryError, Recovered
-from gateway.inspection import Finding, Inspection, Observation, Trigger
+from gateway.inspection import Inspection, Observation, Trigger
 from gateway.judge import judge
 from gateway.log import log_inspection
 from gateway.metrics import StationMetrics
@@ -45,7 +45,7 @@ class Pool(Protocol):
     def give_up(self, cycle: int) -> None: ...
     def reset(self) -> None: ...
     async def activate(self, recipe: Path) -> ModelFacts: ...
-    def picture(self, cycle: int, path: str, judgement: Judgement, findings: tuple[Finding, ...]) -> bool: ...
+    def picture(self, inspection: Inspection, path: str) -> bool: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,7 +275,7 @@ class Station:
         pictures = self._setup.pictures
         if pictures is not None and inspection.judgement in pictures.verdicts and self._pool is not None:
             name = f"{self.role.boot_id:05d}-{inspection.result_seq:05d}-{inspection.judgement.name}.jpg"
-            self._pool.picture(cycle, str(pictures.folder / name), inspection.judgement, inspection.findings)
+            self._pool.picture(inspection, str(pictures.folder / name))
 
     def stored(self, error: HistoryError | None) -> None:
         """The history wrote (None), or could not: then Ready goes off until it can."""

@@ -12,14 +12,13 @@ from typing import Protocol
 
 import structlog
 
-from gateway.inspection import Finding, Observation, Trigger
+from gateway.inspection import Inspection, Observation, Trigger
 from gateway.vision import wire
 from gateway.vision.settings import PoolSettings
 from gateway.vision.wire import ModelFacts
 from gateway.worker_process import WorkerProcess
 from gateway.worker_team import Drawing, Fault, Member, Spawn, WorkerError, WorkerTeam
 from protocols.faults import Code
-from protocols.signals import Judgement
 
 __all__ = ["ModelFacts", "PoolCounts", "WorkerError", "WorkerEvents", "WorkerPool"]
 
@@ -148,12 +147,15 @@ class WorkerPool:
             log.warning("standby_takes_over", cycle=cycle, detail="no answer in time")
             self.lost(flight.member, "the vision process does not answer")
 
-    def picture(self, cycle: int, path: str, judgement: Judgement, findings: tuple[Finding, ...]) -> bool:
-        """Have the frame of `cycle` drawn and written by a worker with nothing else to do; False if it is skipped."""
+    def picture(self, inspection: Inspection, path: str) -> bool:
+        """Have its frame drawn and written by a worker with nothing else to do; False if it is skipped."""
+        cycle = inspection.trigger.cycle
         member, slot = self._idle(), self._slots.of_cycle.get(cycle)
         if member is not None and slot is not None:
-            keep = self._settings.pictures_keep
-            order = wire.Picture(cycle, slot, path, judgement.name, f"cycle {cycle}", findings, keep)
+            verdict, findings = inspection.judgement.name, inspection.findings
+            order = wire.Picture(
+                cycle, slot, path, verdict, _caption(inspection), findings, self._settings.pictures_keep
+            )
             if member.worker.send(order):
                 member.drawing = Drawing(slot, self._clock() + PICTURE_TIMEOUT)
                 self.wake()
@@ -317,3 +319,9 @@ class WorkerPool:
         if member is None and not self._settings.worker.standby and not self._flights:
             member = self._team.active
         return member if member is not None and member.drawing is None else None
+
+
+def _caption(inspection: Inspection) -> str:
+    """What stands in a picture's banner beside the verdict."""
+    why = f"{inspection.reason} {inspection.rule}  " if inspection.reason else ""
+    return f"{why}part {inspection.trigger.part_id}  result {inspection.result_seq}"

@@ -21,7 +21,7 @@ import psutil
 import pytest
 
 from gateway import worker_process
-from gateway.inspection import Observation, Trigger
+from gateway.inspection import Inspection, Observation, Trigger
 from gateway.vision import wire
 from gateway.vision.settings import (
     FolderCamera,
@@ -153,7 +153,8 @@ async def test_the_standby_writes_the_picture_of_the_inspected_frame(recipe: Pat
         await line.ready()
         seen = await line.inspect()
         path = tmp_path / "pictures" / "1.png"
-        assert line.pool.picture(1, str(path), Judgement.NG, seen.findings)
+        record = Inspection("cell1", Trigger(1, 1), Judgement.NG, 101, 1, 1, findings=seen.findings)
+        assert line.pool.picture(record, str(path))
         await line.until(lambda: line.pictures)
         picture = cv2.imread(str(path))
         assert picture is not None

@@ -35,6 +35,35 @@ class Tap(Watch):
         super().wrote(command, now)
 
 
+class TappedCarrier:
+    """A carrier that lets the oracle see what the PLC reads."""
+
+    def __init__(self, carrier: Carrier, evidence: Evidence) -> None:
+        self.name = carrier.name
+        self._carrier, self._evidence = carrier, evidence
+
+    @property
+    def connected(self) -> bool:
+        return self._carrier.connected
+
+    async def open(self) -> None:
+        await self._carrier.open()
+
+    async def read(self) -> bytes:
+        raw = await self._carrier.read()
+        self._evidence.plc_read(wire.decode(raw), time.time())
+        return raw
+
+    async def write(self, block: bytes) -> None:
+        await self._carrier.write(block)
+
+    async def signature(self) -> bytes | None:
+        return await self._carrier.signature()
+
+    async def close(self) -> None:
+        await self._carrier.close()
+
+
 def note(evidence: Evidence, before: Any, command: Any, at: float) -> None:
     """Add what this command block issues, seen after `before`; any record with the fields of the block will do."""
     if not any((command.control, command.trigger_seq, command.part_id, command.plc_heartbeat)):
@@ -135,9 +164,7 @@ async def task(coroutine: Any, name: str) -> AsyncIterator[None]:
 
 
 @contextlib.asynccontextmanager
-async def watched(
-    stand: Stand, master: Master, station: str = "cell1", **how: bool
-) -> AsyncIterator[Observer]:
+async def watched(stand: Stand, master: Master, station: str = "cell1", **how: bool) -> AsyncIterator[Observer]:
     """The observer alone at work; at the end the oracle speaks."""
     observer = Observer(stand.evidence[station], master, **how)
     async with task(observer.run(), "observer"):
@@ -164,7 +191,9 @@ async def line(
     """
     evidence = stand.evidence[station]
     tap = Tap(evidence, style)
-    carrier: Carrier = ModbusSlave("127.0.0.1", slave_port) if slave_port else ModbusMaster("127.0.0.1", stand.port, unit=unit)
+    carrier: Carrier = (
+        ModbusSlave("127.0.0.1", slave_port) if slave_port else ModbusMaster("127.0.0.1", stand.port, unit=unit)
+    )
     plc = Plc(carrier, style=style, scan=scan, timeout=timeout, rude=rude, watch=tap)
     observer = Observer(evidence, Master(slave_port or stand.port, 1 if slave_port else unit), in_plc=bool(slave_port))
     async with task(plc.run(), "PLC"), task(observer.run(), "observer"):
@@ -179,6 +208,7 @@ def judge(stand: Stand, station: str = "cell1") -> None:
     if stand.running:
         stand.measure()
         stand.runs[-1].log = stand.log()
+    evidence.read_at = time.time()
     evidence.rows = stand.history(station)
     broken = oracle.violations(evidence)
     assert not broken, "\n".join(broken)

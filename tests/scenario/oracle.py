@@ -52,6 +52,8 @@ class Run:
     boot_id: int
     log: list[dict[str, Any]] = field(default_factory=list)
     orderly: bool = False
+    ended: float = float("inf")
+    """UTC."""
     held: list[dict[str, float]] = field(default_factory=list)
 
 
@@ -69,13 +71,24 @@ class Evidence:
     blanks: list[float] = field(default_factory=list)
     """When the PLC started anew, all words zero: from then on an old number is a new trigger."""
     views: list[View] = field(default_factory=list)
+    reads: list[View] = field(default_factory=list)
+    """The PLC's own first sight of each result, which may have come and gone between two of the observer's polls."""
     rows: list[Inspection] = field(default_factory=list)
     runs: list[Run] = field(default_factory=list)
+    read_at: float = float("inf")
+    """When the history was read, UTC: what was accepted just before may still be open."""
     counters_reset: bool = False
+    excused: list[tuple[float, float]] = field(default_factory=list)
+    """When the wire to a polled PLC was down (UTC): its memory keeps the last words, which accuse nobody."""
 
     def shown(self) -> Iterator[View]:
-        """The views with a valid result."""
-        return (view for view in self.views if view.block.valid)
+        """All images with a valid result, in the order of their time."""
+        return (v for v in sorted((*self.views, *self.reads), key=lambda view: view.first) if v.block.valid)
+
+    def plc_read(self, block: Block, at: float) -> None:
+        """The PLC has read this."""
+        if block.valid and (not self.reads or self.reads[-1].block.result != block.result):
+            self.reads.append(View(at, at, block))
 
 
 def no_stale_ok(e: Evidence) -> Iterator[str]:
@@ -107,7 +120,8 @@ def one_outcome(e: Evidence) -> Iterator[str]:
     for row in e.rows:
         name = f"trigger {row.trigger.trigger_seq}, part {row.trigger.part_id}"
         if row.judgement is Judgement.NONE:
-            yield f"{name} has no outcome"
+            if e.read_at > row.trigger.utc + limit:
+                yield f"{name} has no outcome"
         elif row.reason != Code.RESTARTED and row.total > limit:
             yield f"{name} was decided after {row.total:.3f} s, the deadline is {e.deadline} s"
         elif row.reason != Code.RESTARTED and (seen := _outcome_seen(e, row)) > row.trigger.utc + limit:
@@ -145,7 +159,7 @@ def _watched(e: Evidence, start: float, end: float) -> bool:
 def whole_block(e: Evidence) -> Iterator[str]:
     """I3: the block is complete before RESULT_SEQ moves, and never changes afterwards."""
     contents: dict[int, bytes] = {}
-    for view in e.views:
+    for view in (*e.views, *e.reads):
         b = view.block
         if b.torn:
             yield f"torn: RESULT_SEQ {b.result_seq}, RESULT_SEQ_COPY {b.copy}"
@@ -189,8 +203,9 @@ def honest_heartbeat(e: Evidence) -> Iterator[str]:
             if same and beats > (view.first - since) / e.heartbeat + 2 + e.margin / e.heartbeat:
                 yield f"the heartbeat counted {beats} in {view.first - since:.3f} s"
             since = view.first
-        elif b.ready and view.last - since > limit:
-            yield f"Ready with a heartbeat that stands at {b.heartbeat} for {view.last - since:.2f} s"
+        end = min([view.last, *(run.ended for run in e.runs if run.boot_id == b.boot_id)])
+        if b.ready and end - since > limit and not any(a <= end and z >= since for a, z in e.excused):
+            yield f"Ready with a heartbeat that stands at {b.heartbeat} for {end - since:.2f} s"
             since = view.last
         before = view
 

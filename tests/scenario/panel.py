@@ -72,7 +72,9 @@ class Panel:
         return replace(self.command, **{"control": control, **words})
 
     async def read(self) -> Block:
-        return wire.decode(await self._master.read(wire.READ_INPUT, 0, 64))
+        block = wire.decode(await self._master.read(wire.READ_INPUT, 0, 64))
+        self.evidence.plc_read(block, time.time())
+        return block
 
     async def see(self, holds: Callable[[Block], bool], within: float, what: str) -> Block:
         """Read until `holds`; AssertionError after `within` seconds."""

@@ -156,6 +156,7 @@ class Stand:
         process = self._process
         assert process is not None
         self._remember()
+        self.runs[-1].ended = time.time()
         await until(lambda: process.poll() is not None, within, "the gateway ends")
         run = self.runs[-1]
         run.log, run.orderly = self.log(), process.returncode == 0

@@ -19,9 +19,7 @@ def client_link(port: int) -> dict[str, object]:
 
 @pytest.mark.parametrize("style", Style)
 @pytest.mark.parametrize("role", ["server", "client"])
-async def test_twenty_parts_have_the_right_verdicts(
-    new_stand: NewStand, bench: Bench, role: str, style: Style
-) -> None:
+async def test_twenty_parts_have_the_right_verdicts(new_stand: NewStand, bench: Bench, role: str, style: Style) -> None:
     slave_port = free_port() if role == "client" else 0
     stand = new_stand({"link": client_link(slave_port)} if slave_port else {})
     await stand.start()

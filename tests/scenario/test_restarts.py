@@ -50,9 +50,7 @@ async def test_killed_in_mid_inspection(new_stand: NewStand, bench: Bench) -> No
 
 
 @pytest.mark.parametrize("taken", [False, True])
-async def test_a_repeated_number_is_answered_from_the_history(
-    new_stand: NewStand, bench: Bench, taken: bool
-) -> None:
+async def test_a_repeated_number_is_answered_from_the_history(new_stand: NewStand, bench: Bench, taken: bool) -> None:
     stand = new_stand()
     evidence = stand.evidence["cell1"]
     await stand.start()

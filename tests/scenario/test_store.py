@@ -44,7 +44,9 @@ def full(stand: Stand) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("trouble", [locked, full])
-async def test_a_disk_that_does_not_take_the_record(new_stand: NewStand, bench: Bench, trouble: type[Iterator[None]]) -> None:
+async def test_a_disk_that_does_not_take_the_record(
+    new_stand: NewStand, bench: Bench, trouble: type[Iterator[None]]
+) -> None:
     stand = new_stand()
     await stand.start()
     async with line(stand) as plant:

@@ -68,9 +68,7 @@ READY_TOO_EARLY = "Ready stays 1 for LATE_GRACE behind a hung worker that has no
 @pytest.mark.parametrize(
     "standby", [pytest.param(False, marks=pytest.mark.xfail(reason=READY_TOO_EARLY, strict=True)), True]
 )
-async def test_a_hanging_worker_is_given_up_at_the_deadline(
-    new_stand: NewStand, bench: Bench, standby: bool
-) -> None:
+async def test_a_hanging_worker_is_given_up_at_the_deadline(new_stand: NewStand, bench: Bench, standby: bool) -> None:
     stand = new_stand(merged_camera(hang_at=[3]) | (SPARE if standby else {}))
     await stand.start()
     async with line(stand) as plant:
@@ -86,9 +84,7 @@ async def test_a_hanging_worker_is_given_up_at_the_deadline(
         assert await stand.stop() == 0
 
 
-async def test_without_a_standby_a_death_is_told_and_the_next_part_is_right(
-    new_stand: NewStand, bench: Bench
-) -> None:
+async def test_without_a_standby_a_death_is_told_and_the_next_part_is_right(new_stand: NewStand, bench: Bench) -> None:
     stand = new_stand(merged_camera(crash_at=[2], late_at=[4], late_ms=100))
     await stand.start()
     async with line(stand) as plant:

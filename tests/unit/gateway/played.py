@@ -97,7 +97,7 @@ class Vision:
             raise self.refuses
         return ModelFacts(recipe=2, model_crc=222)
 
-    def picture(self, cycle: int, path: str, judgement: Judgement, findings: tuple[Finding, ...]) -> bool:
+    def picture(self, inspection: Inspection, path: str) -> bool:
         self.pictures.append(path)
         return True
 

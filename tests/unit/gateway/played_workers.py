@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from gateway.inspection import Observation, Trigger
+from gateway.inspection import Inspection, Observation, Trigger
 from gateway.vision import wire
 from gateway.vision.settings import FramesConfig, PoolSettings, SimulatedCamera, WorkerConfig
 from gateway.vision.wire import ModelFacts
 from gateway.worker_process import WorkerOwner
 from gateway.workers import WorkerPool
 from protocols.faults import Code
+from protocols.signals import Judgement
 
 FACTS = ModelFacts(recipe=1, recipe_name="bracket", labels=("scratch",))
 SEEN = Observation(infer=0.005)
@@ -113,3 +114,8 @@ def make(standby: bool = True) -> Line:
     )
     line.pool = WorkerPool(settings, line, clock=lambda: line.now, spawn=line.spawn)
     return line
+
+
+def ng(cycle: int) -> Inspection:
+    """The record of a bad part."""
+    return Inspection("cell1", Trigger(cycle, cycle), Judgement.NG, 101, cycle, 1)

@@ -6,8 +6,7 @@ from gateway.vision import wire
 from gateway.worker_team import LATE_GRACE
 from gateway.workers import PICTURE_TIMEOUT
 from protocols.faults import Code
-from protocols.signals import Judgement
-from tests.unit.gateway.played_workers import SEEN, Line
+from tests.unit.gateway.played_workers import SEEN, Line, ng
 
 
 def test_a_trigger_before_ready_ends_at_once_as_starting(starting: Line) -> None:
@@ -259,13 +258,13 @@ def test_the_standbys_camera_matters_once_it_is_active(pair: Line) -> None:
 def test_the_standby_draws_one_picture_at_a_time(pair: Line) -> None:
     pair.inspect(1)
     pair.workers[0].says(wire.Observed(1, SEEN))
-    assert pair.pool.picture(1, "1.jpg", Judgement.NG, ())
+    assert pair.pool.picture(ng(1), "1.jpg")
     assert isinstance(pair.workers[1].orders[-1], wire.Picture)
-    assert not pair.pool.picture(1, "1b.jpg", Judgement.NG, ())
-    assert not pair.pool.picture(99, "99.jpg", Judgement.NG, ())
+    assert not pair.pool.picture(ng(1), "1b.jpg")
+    assert not pair.pool.picture(ng(99), "99.jpg")
     pair.workers[1].says(wire.PictureDone(1, "1.jpg"))
     assert ("picture", "1.jpg") in pair.news()
-    assert pair.pool.picture(1, "1c.jpg", Judgement.NG, ())
+    assert pair.pool.picture(ng(1), "1c.jpg")
     assert pair.pool.counts.pictures_skipped == 2
 
 
@@ -273,7 +272,7 @@ def test_the_frame_being_drawn_is_not_given_away(pair: Line) -> None:
     pair.inspect(1)
     taken = pair.workers[0].order.slot
     pair.workers[0].says(wire.Observed(1, SEEN))
-    pair.pool.picture(1, "1.jpg", Judgement.NG, ())
+    pair.pool.picture(ng(1), "1.jpg")
     for cycle in range(2, 12):
         pair.inspect(cycle)
         assert pair.workers[0].order.slot != taken
@@ -283,7 +282,7 @@ def test_the_frame_being_drawn_is_not_given_away(pair: Line) -> None:
 def test_a_standby_that_hangs_in_a_picture_is_replaced(pair: Line) -> None:
     pair.inspect(1)
     pair.workers[0].says(wire.Observed(1, SEEN))
-    pair.pool.picture(1, "1.jpg", Judgement.NG, ())
+    pair.pool.picture(ng(1), "1.jpg")
     pair.pass_time(PICTURE_TIMEOUT)
     assert not pair.workers[1].alive()
     assert len(pair.workers) == 3
@@ -291,10 +290,10 @@ def test_a_standby_that_hangs_in_a_picture_is_replaced(pair: Line) -> None:
 
 def test_the_active_draws_only_where_there_is_to_be_no_standby(single: Line, starting: Line) -> None:
     single.inspect(1)
-    assert not single.pool.picture(1, "1.jpg", Judgement.NG, ())
+    assert not single.pool.picture(ng(1), "1.jpg")
     single.workers[0].says(wire.Observed(1, SEEN))
-    assert single.pool.picture(1, "1.jpg", Judgement.NG, ())
+    assert single.pool.picture(ng(1), "1.jpg")
     starting.ready(0)
     starting.inspect(1)
     starting.workers[0].says(wire.Observed(1, SEEN))
-    assert not starting.pool.picture(1, "1.jpg", Judgement.NG, ())
+    assert not starting.pool.picture(ng(1), "1.jpg")
