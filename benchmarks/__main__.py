@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 import time
 import traceback
@@ -71,7 +72,7 @@ def _command() -> str:
 
 def _run(name: str, quick: bool) -> tuple[Any, Sequence[Table]]:
     module = import_module(f"benchmarks.{BENCHMARKS[name]}")
-    begin = time.monotonic()
+    begin, busy, ours = time.monotonic(), _busy(), _ours()
     try:
         found = module.run(quick)
     except native.MissingError as error:
@@ -80,8 +81,22 @@ def _run(name: str, quick: bool) -> tuple[Any, Sequence[Table]]:
     tables: Sequence[Table] = module.tables(found)
     for table in tables:
         print(report.text(table))
-    print(f"  ({name} took {time.monotonic() - begin:.0f} s)\n", flush=True)
-    return found, tables
+    took = time.monotonic() - begin
+    others = max(0.0, _busy() - busy - (_ours() - ours)) / took
+    print(f"  ({name} took {took:.0f} s; other programs kept {others:.2f} cores busy meanwhile)\n", flush=True)
+    return {**found, "other_programs_cores": round(others, 2)}, tables
+
+
+def _busy() -> float:
+    """Seconds of processor time spent on this computer since its start, stolen ones included."""
+    ticks = [int(word) for word in Path("/proc/stat").read_text(encoding="ascii").splitlines()[0].split()[1:9]]
+    return (sum(ticks) - ticks[3] - ticks[4]) / os.sysconf("SC_CLK_TCK")
+
+
+def _ours() -> float:
+    """The same of this process and its children that have ended."""
+    times = os.times()
+    return times.user + times.system + times.children_user + times.children_system
 
 
 def _write_markdown(file: Path, results: str) -> None:

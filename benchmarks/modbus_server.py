@@ -107,8 +107,8 @@ def tables(found: dict[str, Any]) -> Sequence[Table]:
     rows += [[name, *by.values(), "", "", ""] for name, by in ratios.items()]
     rows += [[f"{name}: {why}", *[""] * 6] for name, why in skipped.items()]
     text = (
-        f"Reads of {REGISTERS} input registers a second on {', '.join(cases)} connections, each asking again as soon as "
-        f"it was answered; then {PACED_CONNECTIONS} connections x {PACED_RATE} a second: round trip and "
+        f"Reads of {REGISTERS} input registers a second on {', '.join(cases)} connections, each asking again as "
+        f"soon as it was answered; then {PACED_CONNECTIONS} connections x {PACED_RATE} a second: round trip and "
         "the server's CPU in µs."
     )
     least = ratios.get("uvloop / libmodbus")

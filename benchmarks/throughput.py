@@ -47,7 +47,7 @@ def _bare(seconds: float) -> float:
 
 def _inspections(camera: dict[str, str], seconds: float) -> tuple[float, dict[str, float]]:
     """Results a second as the PLC gets them, and the median milliseconds of grab and network in them."""
-    settings: dict[str, dict[str, Any]] = {
+    settings: dict[str, Any] = {
         "cycle": {"overlap": True},
         "worker": {"standby": False},
         "pictures": {"keep": 0},
@@ -72,8 +72,8 @@ def tables(found: dict[str, Any]) -> Sequence[Table]:
         rows.append([f"station, {label}", f"{rates[name]:.1f}", found["ratio"][name], *figures])
     text = (
         "One station, one engine thread, `overlap`, frames from a folder of uncompressed files (read and decoded "
-        "by the same process: GRAB), no pictures kept; against `session.run` in a loop in a process of its own, one thread, "
-        f"the same nice {bare.NICE}. The PLC polls every {POLL_US} µs. "
+        "by the same process: GRAB), no pictures kept; against `session.run` in a loop in a process of its own, one "
+        f"thread, the same nice {bare.NICE}. The PLC polls every {POLL_US} µs. "
         f"Median of {found['rounds']} turns."
     )
     columns = ("", "a second", "ratio", "period ms", "grab ms", "network ms")

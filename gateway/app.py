@@ -29,6 +29,7 @@ from protocols.signals import Judgement
 FAREWELL = 0.25
 """Seconds the links stay up after the outputs went invalid, so that a polling PLC sees it."""
 CLOSE_WAIT = 5.0
+SWITCH_INTERVAL = 0.0005
 
 log = structlog.get_logger("gateway")
 
@@ -147,6 +148,8 @@ async def _serve(loaded: Loaded, boot_id: int) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, gateway.stop.set)
     gc.freeze()
+    # The history's thread must not wait 5 ms for its turn while the loop is busy: a commit is in the PLC's path.
+    sys.setswitchinterval(SWITCH_INTERVAL)
     await gateway.run()
 
 

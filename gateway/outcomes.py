@@ -14,6 +14,8 @@ from protocols.signals import Judgement
 
 COMMIT_GRACE = 0.015
 """Seconds a FAULT decided at the deadline may wait for the disk before it is shown all the same."""
+SLOW_DISK = 0.1
+"""Seconds after which a row that was shown unrecorded and is still not written takes Ready away."""
 
 
 class Store(Protocol):
@@ -112,11 +114,17 @@ class Outcomes:
         """A FAULT that the disk holds up is shown unrecorded: the PLC must not wait for it."""
         cycle = self._open.get(number)
         if cycle is not None and cycle.inspection is not None:
-            self._owner.stored(HistoryError(Code.STORE_WRITE, "the disk did not take a FAULT in time"))
             self._show_unrecorded(cycle.inspection)
 
     def _show_unrecorded(self, inspection: Inspection) -> None:
-        self._store.amend(inspection, lambda: self._owner.stored(None))
+        late = HistoryError(Code.STORE_WRITE, "the disk does not take the records in time")
+        alarm = asyncio.get_running_loop().call_later(SLOW_DISK, self._owner.stored, late)
+
+        def written() -> None:
+            alarm.cancel()
+            self._owner.stored(None)
+
+        self._store.amend(inspection, written)
         self._show(inspection)
 
     def _show(self, inspection: Inspection) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,7 @@ class Bench:
         self._grey = {part: float(source.render(part).mean()) for part in range(1, KNOWN + 1)}
         ordered = sorted(self._grey.values())
         middle = ordered[KNOWN // 4 : 3 * KNOWN // 4]
-        _, low = max((high - low, low) for low, high in zip(middle, middle[1:], strict=False))
+        _, low = max((high - low, low) for low, high in itertools.pairwise(middle))
         high = min(grey for grey in middle if grey > low)
         self._threshold = (low + high) / 2
         base = 0.5 - self._threshold / 255

@@ -145,6 +145,10 @@ class Line:
         if not self.stand.runs[-1].held:
             self.stand.measure()
 
+    def reconnect(self) -> None:
+        """Let the PLC try again at once instead of after its pause: restarts are what is tested, not pauses."""
+        self.plc._retry_at = 0.0
+
     async def see(self, holds: Callable[[Block], bool], within: float, what: str) -> Block:
         """Wait for something on the wire."""
         await until(lambda: self.observer.block is not None and holds(self.observer.block), within, what)
@@ -182,7 +186,7 @@ async def line(
     unit: int = 1,
     rude: Rude | None = None,
     scan: float = 0.01,
-    timeout: float = 2.0,
+    gives_up: float = 2.0,
     watch: bool = True,
 ) -> AsyncIterator[Line]:
     """PLC and observer at work on a gateway; at the end the oracle speaks, and the PLC's watch.
@@ -194,7 +198,7 @@ async def line(
     carrier: Carrier = (
         ModbusSlave("127.0.0.1", slave_port) if slave_port else ModbusMaster("127.0.0.1", stand.port, unit=unit)
     )
-    plc = Plc(carrier, style=style, scan=scan, timeout=timeout, rude=rude, watch=tap)
+    plc = Plc(carrier, style=style, scan=scan, timeout=gives_up, rude=rude, watch=tap)
     observer = Observer(evidence, Master(slave_port or stand.port, 1 if slave_port else unit), in_plc=bool(slave_port))
     async with task(plc.run(), "PLC"), task(observer.run(), "observer"):
         yield Line(stand, plc, observer)

@@ -17,7 +17,7 @@ from protocols.signals import Judgement
 from tests.scenario.wire import Block
 
 MARGIN = float(os.environ.get("SCENARIO_MARGIN_S", "0.25"))
-"""Seconds that an outcome may be seen later than promised: a loaded machine, our own poll. The promise is not widened."""
+"""Seconds that an outcome may be seen later than promised, for a loaded machine and our own poll."""
 PROMISE = 0.020
 """Seconds after the deadline in which the outcome must be on the wire."""
 CLOCK = 0.003
@@ -146,8 +146,8 @@ def _outcome_seen(e: Evidence, row: Inspection) -> float:
     for view in e.views:
         newest = view.block.newest_result_seq
         if newest and (newest - row.result_seq) % 65535 < 1000 and view.first >= row.trigger.utc:
-            watched = before is not None and before.last <= view.first and not view.fresh
-            return view.first if watched and _watched(e, row.trigger.utc, view.first) else 0.0
+            same_run = view.block.boot_id == row.boot_id  # of a run that was killed, the next one tells
+            return view.first if same_run and before and _watched(e, row.trigger.utc, view.first) else 0.0
         before = view
     return 0.0
 
@@ -200,14 +200,19 @@ def honest_heartbeat(e: Evidence) -> Iterator[str]:
         same = before is not None and not view.fresh and before.block.boot_id == b.boot_id
         if not same or before is None or b.heartbeat != before.block.heartbeat:
             beats = (b.heartbeat - before.block.heartbeat) % 65536 if same and before is not None else 0
-            if same and beats > (view.first - since) / e.heartbeat + 2 + e.margin / e.heartbeat:
+            cut = _excused(e, since, view.first)
+            if same and not cut and beats > (view.first - since + e.margin) / e.heartbeat + 2:
                 yield f"the heartbeat counted {beats} in {view.first - since:.3f} s"
             since = view.first
         end = min([view.last, *(run.ended for run in e.runs if run.boot_id == b.boot_id)])
-        if b.ready and end - since > limit and not any(a <= end and z >= since for a, z in e.excused):
+        if b.ready and end - since > limit and not _excused(e, since, end):
             yield f"Ready with a heartbeat that stands at {b.heartbeat} for {end - since:.2f} s"
             since = view.last
         before = view
+
+
+def _excused(e: Evidence, start: float, end: float) -> bool:
+    return any(a <= end and z >= start for a, z in e.excused)
 
 
 def told_refusals(e: Evidence) -> Iterator[str]:
@@ -231,7 +236,8 @@ def _told(run: Run, event: str, station: str) -> int:
     """How often the log tells of a refusal with a code, repeats that were summed up included."""
     lines = [line for line in run.log if line.get("station") == station and line.get("code")]
     single = sum(line["event"] == event and not line.get("repeated") for line in lines)
-    return single + sum(line["times"] for line in lines if line["event"] == "repeated" and line["what"] == event)
+    summed: int = sum(line["times"] for line in lines if line["event"] == "repeated" and line["what"] == event)
+    return int(single + summed)
 
 
 def bounded(e: Evidence) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""The test stand: a real gateway process with its configuration, data directory, log and history; nothing survives it."""
+"""The test stand: a real gateway process with its configuration, data directory, log and history. Nothing survives."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import json
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
@@ -121,18 +122,28 @@ class Stand:
 
     async def start(self) -> None:
         """Start the gateway and wait until its process has taken the data directory."""
-        assert not self.running
+        assert self._process is None, "it runs already"
         self.runs.append(Run(boot_id=0))
+        before = self._boot_id()
         with self.log_file.open("wb") as out:
-            self._process = subprocess.Popen(
+            self._process = subprocess.Popen(  # noqa: ASYNC220 - it returns at once, and outlives this loop
                 [*self.wrapper, sys.executable, "-m", "gateway", "run", str(self.config)],
                 stdin=subprocess.DEVNULL, stdout=out, stderr=out, env=self.environment, cwd=self.folder,
             )  # fmt: skip
-        before = self._boot_id() if len(self.runs) > 1 else None
-        await until(lambda: self._boot_id() != before or not self.running, 20, "the gateway starts")
+        await until(lambda: self._started(before) or not self.running, 20, "the gateway starts")
         assert self.running, f"the gateway did not start:\n{self.log_text()}"
-        self.runs[-1].boot_id = self._boot_id() or 0
         self._remember()
+
+    def _started(self, before: int | None) -> bool:
+        """The lock file has a new number, and a gateway that listens does so."""
+        boot_id = self._boot_id()
+        if boot_id in (None, before):
+            return False
+        self.runs[-1].boot_id = boot_id or 0
+        if all(station["link"]["kind"] != "modbus_server" for station in self.stations):
+            return True
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", self.port)) == 0
 
     def _boot_id(self) -> int | None:
         with contextlib.suppress(OSError, ValueError):
@@ -144,11 +155,12 @@ class Stand:
         if self._process is not None:
             with contextlib.suppress(psutil.NoSuchProcess):
                 own = psutil.Process(self._process.pid)
-                self._family = [*self._family, *(p for p in [own, *own.children(recursive=True)])]
-                self._family = list(dict.fromkeys(self._family))
+                self._family = list(dict.fromkeys([*self._family, own, *own.children(recursive=True)]))
 
     def signal(self, number: int) -> None:
         """Send a signal to the control process alone."""
+        if number == signal.SIGKILL:
+            self.runs[-1].ended = time.time()
         os.kill(self.pid, number)
 
     async def ended(self, within: float = STOP_WAIT) -> int:
@@ -156,7 +168,7 @@ class Stand:
         process = self._process
         assert process is not None
         self._remember()
-        self.runs[-1].ended = time.time()
+        self.runs[-1].ended = min(self.runs[-1].ended, time.time())
         await until(lambda: process.poll() is not None, within, "the gateway ends")
         run = self.runs[-1]
         run.log, run.orderly = self.log(), process.returncode == 0
@@ -227,6 +239,12 @@ class Stand:
     def history(self, station: str | None = None) -> list[Inspection]:
         """All rows, oldest first."""
         return history.newest(self.data_dir / "history.sqlite3", 100_000, station)[::-1]
+
+    def inspected(self) -> int:
+        """How many rows have their outcome; cheap enough to poll."""
+        with contextlib.closing(sqlite3.connect(f"file:{self.data_dir}/history.sqlite3?mode=ro", uri=True)) as raw:
+            (count,) = raw.execute("SELECT count(*) FROM inspection WHERE judgement IS NOT NULL").fetchone()
+            return int(count)
 
     def measure(self) -> None:
         """Note what the control process holds (I7)."""

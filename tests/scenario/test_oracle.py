@@ -31,7 +31,8 @@ def result(seq: int, judgement: Judgement, **fields: int | float | bytes) -> Blo
     bits = 1 << (judgement - 1)
     shown = block(
         status=status, newest_result_seq=seq, trigger_seq_ack=seq, result_seq=seq, copy=seq, trigger_seq=seq,
-        part_id=100 + seq, judgement=judgement, result_bits=bits, recipe=1, exposed=NOW + seq + 0.05, result=bytes([seq]),
+        part_id=100 + seq, judgement=judgement, result_bits=bits, recipe=1, exposed=NOW + seq + 0.05,
+        result=bytes([seq]),
     )  # fmt: skip
     return replace(shown, **fields)  # type: ignore[arg-type]
 
@@ -39,7 +40,7 @@ def result(seq: int, judgement: Judgement, **fields: int | float | bytes) -> Blo
 def row(seq: int, judgement: Judgement, reason: int = 0) -> Inspection:
     """The record of the same cycle."""
     trigger = Trigger(seq, seq, 100 + seq, utc=NOW + seq)
-    return Inspection(STATION, trigger, judgement, reason, seq, 1, total=0.08)
+    return Inspection(STATION, trigger, judgement, reason, seq, 1, total=0.08, boot_id=1)
 
 
 def good() -> Evidence:
@@ -47,7 +48,12 @@ def good() -> Evidence:
     e = Evidence(margin=0.1)
     e.issues = [Issue(n, 100 + n, NOW + n - 0.001) for n in (1, 2, 3)]
     e.rows = [row(1, Judgement.OK), row(2, Judgement.NG)]
-    refused = {"trigger_seq_ack": 3, "trigger_refused": int(Code.TRIGGER_WHILE_BUSY), "missed": 1, "newest_result_seq": 2}
+    refused = {
+        "trigger_seq_ack": 3,
+        "trigger_refused": int(Code.TRIGGER_WHILE_BUSY),
+        "missed": 1,
+        "newest_result_seq": 2,
+    }
     e.views = [
         View(NOW + 0.9, NOW + 1.09, block()),
         View(NOW + 1.10, NOW + 1.20, result(1, Judgement.OK, heartbeat=2)),

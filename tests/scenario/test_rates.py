@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -27,7 +28,7 @@ async def test_ten_parts_a_second_and_a_plc_that_reads_every_100_ms(new_stand: N
         due, part = loop.time(), 0
         while len(taken) < PARTS:
             block = await plc.read()
-            fields = {}
+            fields: dict[str, Any] = {}
             if block.valid and block.result_seq != plc.command.result_ack_seq:
                 taken[block.part_id] = block
                 fields["result_ack_seq"] = block.result_seq

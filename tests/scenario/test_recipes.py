@@ -34,9 +34,7 @@ async def test_the_shipped_recipe_tells_good_from_bad(new_stand: NewStand) -> No
     assert right >= 28
 
 
-async def test_another_recipe_judges_from_its_activation_on(
-    new_stand: NewStand, bench: Bench, tmp_path: Path
-) -> None:
+async def test_another_recipe_judges_from_its_activation_on(new_stand: NewStand, bench: Bench, tmp_path: Path) -> None:
     other = Bench(tmp_path / "contrary", number=2, flip=True)
     stand = new_stand({"recipes": [str(bench.recipe), str(other.recipe)]})
     contrary = {Judgement.OK: Judgement.NG, Judgement.NG: Judgement.OK}

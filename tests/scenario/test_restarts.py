@@ -27,8 +27,7 @@ async def test_killed_in_mid_inspection(new_stand: NewStand, bench: Bench) -> No
     await stand.start()
     async with panel(evidence, stand.port) as plc, watched(stand, Master(stand.port)):
         await plc.ready()
-        for part in (1, 2, 3):
-            before = await plc.inspect(part)
+        before = [await plc.inspect(part) for part in (1, 2, 3)][-1]
         await plc.see(lambda b: b.ready, 5, "Ready")
         seq = await plc.trigger(4)
         await plc.see(lambda b: b.bit(wire.BUSY) and b.bit(wire.EXPOSURE_DONE), 2, "part 4 is exposed")
@@ -85,7 +84,7 @@ async def test_killed_anywhere(new_stand: NewStand, bench: Bench, role: str, kil
     slow = {"camera": {"inject": {"late_at": list(range(1, KNOWN, 2)), "late_ms": 60}}}
     stand = new_stand(slow | ({"link": client_link(slave_port)} if slave_port else {}))
     await stand.start()
-    async with line(stand, slave_port=slave_port, timeout=1.0) as plant:
+    async with line(stand, slave_port=slave_port, gives_up=1.0, watch=not slave_port) as plant:
         part, boots = 0, set()
         for _ in range(kills):
             await plant.ready()
@@ -98,6 +97,7 @@ async def test_killed_anywhere(new_stand: NewStand, bench: Bench, role: str, kil
                         assert answer.judgement is bench.verdict(part), answer
             await stand.ended()
             await stand.start()
+            plant.reconnect()
         await plant.ready()
         part += 1
         assert (await plant.plc.inspect(part)).judgement is bench.verdict(part)

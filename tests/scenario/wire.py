@@ -18,11 +18,6 @@ _RESULT = struct.Struct(">HHIHHHHfHHHHHHIHH13fHH")
 READY, TRIGGER_ACK, BUSY, EXPOSURE_DONE, RESULT_VALID, OVERRUN = 1 << 1, 1 << 2, 1 << 3, 1 << 4, 1 << 5, 1 << 6
 ONLINE, DEGRADED, FAULT_BIT, FAIL_SAFE = 1 << 0, 1 << 11, 1 << 12, 1 << 14
 
-STATUS_FIELDS = (
-    "status", "heartbeat", "trigger_seq_ack", "trigger_refused", "newest_result_seq", "pending", "lost", "missed",
-    "fault_code", "not_ready_reason", "recipe_active", "command_seq_ack", "command_result", "config_crc", "boot_id",
-    "map_version",
-)  # fmt: skip
 STATUS_BITS = (
     "online", "ready", "trigger_ack", "busy", "exposure_done", "result_valid", "overrun", "missed_trigger", "executing",
     "command_done", "command_failed", "degraded", "fault", "simulated", "fail_safe", "result_toggle",
@@ -86,11 +81,10 @@ class Block:
 def decode(raw: bytes) -> Block:
     """The 128 bytes of one read."""
     r = _RESULT.unpack_from(raw, 32)
-    return Block(
-        *_STATUS.unpack_from(raw),
-        result_seq=r[0], trigger_seq=r[1], part_id=r[2], judgement=r[3], result_bits=r[4], reason=r[5], score=r[7],
-        recipe=r[8], model_crc=r[9], exposed=r[14] + r[15] / 1000, copy=r[31], result=raw[32:],
-    )  # fmt: skip
+    seq, trigger_seq, part_id, judgement, bits, reason = r[:6]
+    score, recipe, model_crc, exposed, copy = r[7], r[8], r[9], r[14] + r[15] / 1000, r[31]
+    about_part = (seq, trigger_seq, part_id, judgement, bits, reason, score, recipe, model_crc, exposed, copy)
+    return Block(*(*_STATUS.unpack_from(raw), *about_part, raw[32:]))
 
 
 @dataclass(slots=True)
@@ -109,15 +103,15 @@ class Command:
 
     def encode(self) -> bytes:
         """64 bytes, word order ABCD."""
-        words = (self.control, self.trigger_seq, self.result_ack_seq, self.plc_heartbeat, self.command)
-        words += (self.command_param, self.command_seq, 0)
-        return _COMMAND.pack(*words, self.part_id, *(0,) * 6, self.serial.encode("ascii"))
+        words = (self.control, self.trigger_seq, self.result_ack_seq, self.plc_heartbeat)
+        orders = (self.command, self.command_param, self.command_seq, 0)
+        return _COMMAND.pack(*words, *orders, self.part_id, *(0,) * 6, self.serial.encode("ascii"))
 
 
 def decode_command(raw: bytes) -> Command:
     """The 64 bytes of the command block."""
     w = _COMMAND.unpack(raw)
-    return Command(*w[:7], part_id=w[8], serial=w[15].rstrip(b"\0").decode("ascii"))
+    return Command(*(*w[:7], w[8], w[15].rstrip(b"\0").decode("ascii")))
 
 
 class Master:

@@ -69,7 +69,7 @@ def test_csv_holds_every_row() -> None:
     assert [row["name"] for row in read][: len(rows)] == [row.name for row in rows]
     assert {"STATUS.1 READY", "3003 trigger_while_busy"} <= {row["name"] for row in read}
     assert read[0]["mirror_pdu"] == ""
-    assert read[-1]["mirror_pdu"] == str(rows[-1].mirror_pdu)
+    assert read[len(rows) - 1]["mirror_pdu"] == str(rows[-1].mirror_pdu)
 
 
 def test_every_markdown_table_has_as_many_cells_as_its_head() -> None:

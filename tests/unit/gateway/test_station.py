@@ -82,7 +82,7 @@ async def test_fault_that_the_disk_holds_up_is_shown_all_the_same(cell: Cell) ->
     assert cell.result.result_seq == 0
     await cell.until(lambda: cell.result.result_seq != 0)
     assert cell.result.reason == Code.DEADLINE_MISSED
-    assert cell.status.not_ready_reason == Code.STORE_WRITE
+    await cell.until(lambda: cell.status.not_ready_reason == Code.STORE_WRITE)
     cell.disk.flush()
     assert cell.status.ready
 
