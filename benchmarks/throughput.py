@@ -18,21 +18,22 @@ NETWORK = (320, 256)
 def run(quick: bool) -> dict[str, Any]:
     """Runs a second of one station with `overlap` and of `session.run` alone, in turns; one thread each, nice 10."""
     seconds, rounds = (3.0, 2) if quick else (8.0, 5)
-    rates: dict[str, list[float]] = {"bare": [], "full": [], "small": []}
+    alone: list[float] = []
+    rates: dict[str, list[float]] = {"full": [], "small": []}
+    ratios: dict[str, list[float]] = {name: [] for name in ("full", "small", "full, no grab", "small, no grab")}
     shares: dict[str, dict[str, float]] = {}
     with rig.folder() as place:
         cameras = {"full": parts.frames(place, parts.FRAME), "small": parts.frames(place, NETWORK)}
         for _ in range(rounds):
-            rates["bare"].append(_bare(seconds))
+            alone.append(_bare(seconds))
             for name, camera in cameras.items():
                 rate, shares[name] = _inspections(camera, seconds)
                 rates[name].append(rate)
-    rates_of = {name: round(statistics.median(values), 2) for name, values in rates.items()}
-    ratios = [full / alone for full, alone in zip(rates["full"], rates["bare"], strict=True)]
-    small = [full / alone for full, alone in zip(rates["small"], rates["bare"], strict=True)]
+                ratios[name].append(rate / alone[-1])
+                ratios[f"{name}, no grab"].append(1 / (1 / rate - shares[name]["grab"] / 1e3) / alone[-1])
     return {
-        "a_second": rates_of,
-        "ratio": {"full": round(statistics.median(ratios), 3), "small": round(statistics.median(small), 3)},
+        "a_second": {name: round(statistics.median(values), 2) for name, values in {"bare": alone, **rates}.items()},
+        "ratio": {name: round(statistics.median(values), 3) for name, values in ratios.items()},
         "milliseconds": shares,
         "rounds": rounds,
     }
@@ -64,19 +65,23 @@ def _inspections(camera: dict[str, str], seconds: float) -> tuple[float, dict[st
 
 def tables(found: dict[str, Any]) -> Sequence[Table]:
     """Rates, the ratio, where the rest goes."""
-    rates, shares = found["a_second"], found["milliseconds"]
-    rows: list[Sequence[object]] = [["session.run alone", f"{rates['bare']:.1f}", "1", "", "", ""]]
+    rates, shares, ratios = found["a_second"], found["milliseconds"], found["ratio"]
+    rows: list[Sequence[object]] = [
+        ["session.run alone", f"{rates['bare']:.1f}", "1", "", f"{1e3 / rates['bare']:.2f}", "", ""]
+    ]
     for name, label in (("small", "320 x 256 frames"), ("full", "1280 x 1024 frames")):
         share = shares[name]
         figures = [share["period"], share["grab"], share["network"]]
-        rows.append([f"station, {label}", f"{rates[name]:.1f}", found["ratio"][name], *figures])
+        rows.append([f"station, {label}", f"{rates[name]:.1f}", ratios[name], ratios[f"{name}, no grab"], *figures])
     text = (
-        "One station, one engine thread, `overlap`, frames from a folder of uncompressed files (read and decoded "
-        "by the same process: GRAB), no pictures kept; against `session.run` in a loop in a process of its own, one "
-        f"thread, the same nice {bare.NICE}. The PLC polls every {POLL_US} µs. "
-        f"Median of {found['rounds']} turns."
+        "One station, one engine thread, `overlap`, frames from a folder of uncompressed files (read and decoded by "
+        "the vision process itself: GRAB), no pictures kept; against `session.run` in a loop in a process of its own, "
+        f"one thread, the same nice {bare.NICE}. Without grab: the ratio if a frame took no time, as from a camera "
+        f"that delivers into memory. The PLC polls every {POLL_US} µs. Median of {found['rounds']} turns."
     )
-    columns = ("", "a second", "ratio", "period ms", "grab ms", "network ms")
-    goal = Goal("inspections / bare network runs, 1280 x 1024", found["ratio"]["full"], "≥", 0.92)
-    other = Goal("inspections / bare network runs, frames of the network's size", found["ratio"]["small"], "≥", 0.92)
-    return (Table("Sustained inspections", text, columns, rows, (goal, other)),)
+    columns = ("", "a second", "ratio", "without grab", "period ms", "grab ms", "network ms")
+    goals = (
+        Goal("inspections / bare network runs, frames of the network's size", ratios["small"], "≥", 0.92),
+        Goal("the same, 1280 x 1024, without grab", ratios["full, no grab"], "≥", 0.92),
+    )
+    return (Table("Sustained inspections", text, columns, rows, goals),)

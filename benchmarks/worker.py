@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import statistics
 import tempfile
@@ -11,6 +12,8 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+import structlog
 
 from benchmarks.report import Table
 from gateway.inspection import Observation, Trigger
@@ -132,6 +135,7 @@ async def _crashes(line: _Line, count: int) -> list[float]:
 
 def run(quick: bool) -> dict[str, Any]:
     """Frames of 1280 x 1024, a convolutional detector of 320 x 256; overhead = round trip without grab and network."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))  # it is noisy on crashes
     with tempfile.TemporaryDirectory() as folder:
         recipe = models.recipe(Path(folder) / "bench", models.convolutional())
         found = asyncio.run(_measure(recipe, 100 if quick else 1000))

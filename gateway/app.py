@@ -7,6 +7,7 @@ import gc
 import signal
 import sys
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,8 @@ FAREWELL = 0.25
 """Seconds the links stay up after the outputs went invalid, so that a polling PLC sees it."""
 CLOSE_WAIT = 5.0
 SWITCH_INTERVAL = 0.0005
+SETTLE = 0.5
+"""Seconds in which a master that found us restarted rewrites its block, in as many requests as it likes."""
 
 log = structlog.get_logger("gateway")
 
@@ -119,9 +122,10 @@ def _station(loaded: Loaded, station: StationConfig, link: Link, history: Histor
     config, recipes = loaded.config, loaded.recipes[station.name]
     verdicts = frozenset(Judgement[name] for name in station.pictures.verdicts)
     pictures = Pictures(config.data_dir / "pictures" / station.name, verdicts) if station.pictures.keep else None
+    server = isinstance(station.link, links.ModbusServerConfig)
     setup = Setup(
         station.name,
-        station.cycle.settings(),
+        replace(station.cycle.settings(), settle=SETTLE if server else 0.0),
         {recipe.number: recipe for recipe in recipes},
         boot_id=boot_id,
         config_crc=configuration.config_crc(config, recipes),

@@ -87,9 +87,15 @@ class Outcomes:
 
     def expire(self, number: int, code: Code, detail: str) -> None:
         """Its time is over: FAULT with `code`, or 4001 when a verdict is there but not on the disk."""
-        if self.running(number) is None:
-            code, detail = Code.STORE_WRITE, "the verdict was not on the disk by the deadline"
-        self.fault(number, code, detail)
+        if self.running(number) is not None:
+            self.fault(number, code, detail)
+        elif code is Code.DEADLINE_MISSED:
+            self.fault(number, Code.STORE_WRITE, "the verdict was not on the disk by the deadline")
+        elif (
+            cycle := self._open.get(number)
+        ) is not None:  # too late to abort: a verdict is there, only the disk lacks
+            rest = max(0.0, cycle.trigger.deadline - self._clock())
+            asyncio.get_running_loop().call_later(rest, self.expire, number, Code.DEADLINE_MISSED, detail)
 
     def _record(self, cycle: Cycle, inspection: Inspection) -> None:
         cycle.inspection = inspection

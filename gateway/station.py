@@ -7,6 +7,7 @@ commits of the history and the clock each call in, the handshake says what to do
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -29,9 +30,11 @@ from protocols import handshake as hs
 from protocols.faults import CATALOGUE, Code
 from protocols.handshake import CycleSettings, Last
 from protocols.link import Link, LinkState
-from protocols.signals import Command, Judgement, Result
+from protocols.signals import Command, CommandCode, Judgement, Result
 from protocols.vision_role import VisionRole
 
+FAREWELL = 0.5
+"""Seconds at the end in which the PLC may take the last results."""
 STALL = 0.5
 """A heartbeat later than this is told as 5002: the loop was held up."""
 
@@ -95,6 +98,7 @@ class Station:
         self._recovered = False
         self._held: Command | None = None
         self._activations: asyncio.Queue[hs.Execute] = asyncio.Queue(maxsize=4)
+        self._all_taken = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
         self._log = log.bind(station=setup.name)
 
@@ -140,8 +144,17 @@ class Station:
                     self._fault(cycle, Code.STOPPING, "the gateway was stopped")
             if not await self._ended(COMMIT_GRACE * 4):
                 self._log.error("not_recorded", cycles=self._outcomes.unshown())
+        await self._taken(FAREWELL)
         self.role.invalidate()
         self._show()
+
+    async def _taken(self, wait: float) -> None:
+        """Leave the last results on the wire until the PLC has taken them, or `wait` seconds have passed."""
+        self._all_taken.clear()
+        if self.role.results.pending:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(wait):
+                    await self._all_taken.wait()
 
     async def _ended(self, wait: float) -> bool:
         """True when all open cycles have their outcome within `wait` seconds."""
@@ -170,8 +183,9 @@ class Station:
         while True:
             request = await self._activations.get()
             code = await self._activate(request.param)
-            self.role.command_finished(request.token, code)
-            self._show()
+            if self.role.command_finished(request.token, code):
+                self._commanded(CommandCode.ACTIVATE_RECIPE, request.param, code)
+            self.tick()
 
     async def _activate(self, number: int) -> Code:
         recipe = self._setup.recipes.get(number)
@@ -313,6 +327,8 @@ class Station:
                     self._log.warning(
                         "trigger_refused", trigger_seq=seq, code=int(code), text=CATALOGUE[code].text, repeated=repeated
                     )
+                case hs.Commanded(command, param, code):
+                    self._commanded(command, param, code)
                 case hs.AckIgnored(seq):
                     self.metrics.refused(Code.OUT_OF_ORDER)
                     self._log.warning("ack_ignored", result_seq=seq, code=int(Code.OUT_OF_ORDER))
@@ -323,11 +339,11 @@ class Station:
                         30 if active else 20, "condition", code=int(code), active=active, text=CATALOGUE[code].text
                     )
                 case hs.Cleared():
-                    self._log.info("faults_cleared")
-                    if self._pool is not None:
-                        self._pool.reset()
+                    self._cleared()
                 case hs.Acknowledged():
                     self.metrics.acknowledged += 1
+                    if not self.role.results.pending:
+                        self._all_taken.set()
 
     def _accepted(self, request: hs.Accepted) -> None:
         trigger = Trigger(
@@ -352,6 +368,16 @@ class Station:
         text = "no verdict by the deadline" if code is Code.DEADLINE_MISSED else CATALOGUE[code].text
         self.role.conditions.latch(code)
         self._outcomes.expire(cycle, code, text)
+
+    def _cleared(self) -> None:
+        self._log.info("faults_cleared")
+        if self._pool is not None:
+            self._pool.reset()
+
+    def _commanded(self, command: int, param: int, code: Code) -> None:
+        if code is not Code.NONE:
+            self.metrics.refused(code)
+        self._log.log(30 if code else 20, "command", command=command, param=param, code=int(code))
 
     def _execute(self, request: hs.Execute) -> None:
         try:

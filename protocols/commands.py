@@ -14,6 +14,10 @@ class CommandChannel:
         self.seq_ack = 0
         self.result: int = CommandResult.NONE
         self.token = 0
+        self.what = (0, 0)
+        """COMMAND and COMMAND_PARAM of the running command, or of the last one."""
+        self.seen = 0
+        """The last COMMAND_SEQ served, or found standing at the first sight."""
         self._by_bit = False
         self._until = 0.0
 
@@ -29,9 +33,17 @@ class CommandChannel:
     def failed(self) -> bool:
         return self.result > CommandResult.DONE
 
-    def begin(self, seq: int | None, now: float) -> int:
+    def due(self, command_seq: int) -> bool:
+        """True once for a number not served yet, as soon as the command before it has ended."""
+        if self.executing or command_seq == self.seen:
+            return False
+        self.seen = command_seq
+        return command_seq != 0
+
+    def begin(self, seq: int | None, what: tuple[int, int], now: float) -> int:
         """Start a command, by COMMAND_SEQ or (None) by the Execute bit; returns its token."""
         self.token += 1
+        self.what = what
         self._by_bit = seq is None
         if seq is not None:
             self.seq_ack = seq

@@ -40,6 +40,8 @@ class CycleSettings:
     """Enable dropped in mid-cycle ends the cycle as FAULT 3006; otherwise it runs to its end."""
     defer_recipe_change: bool = False
     """A recipe change while busy waits for the running inspection; otherwise it is refused with 3006."""
+    settle: float = 0.0
+    """So long after the first sight of a command block it is all baseline: a PLC may write it in several requests."""
     result_valid_delay: float = 0.0
     """ResultValid follows the result words by this much, for a PLC that reads the bit in a request of its own."""
 
@@ -141,6 +143,15 @@ class Execute:
 
 
 @dataclass(frozen=True, slots=True)
+class Commanded:
+    """A command has ended: NONE = done, otherwise the code it was refused with."""
+
+    command: int
+    param: int
+    code: Code
+
+
+@dataclass(frozen=True, slots=True)
 class Acknowledged:
     """The PLC has taken this result."""
 
@@ -174,7 +185,7 @@ class Changed:
     active: bool
 
 
-Action = Accepted | Refused | Expired | Execute | Acknowledged | AckIgnored | Lost | Cleared | Changed
+Action = Accepted | Refused | Expired | Execute | Commanded | Acknowledged | AckIgnored | Lost | Cleared | Changed
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from protocols.handshake import CycleSettings, Last, Style, TriggerPhase, Vision
 from protocols.heartbeat import HeartbeatMonitor
 from protocols.results import ResultQueue
 from protocols.signals import (
+    NO_RESULT,
     UINT_MAX,
     Command,
     CommandCode,
@@ -45,14 +46,10 @@ class VisionRole:
         self.commands = CommandChannel(settings.command_timeout)
         self.monitor = HeartbeatMonitor(settings.plc_heartbeat_timeout, required=settings.plc_heartbeat_required)
         self.boot_id = boot_id
-        self.config_crc = 0
-        self.recipe_active = 0
+        self.config_crc = self.recipe_active = self.missed = self.heartbeat = 0
         self.simulated = False
-        self.missed = 0
-        self.heartbeat = 0
         self.conditions = Conditions()
-        self.newest_result_seq = 0
-        self._result_seq = 0
+        self.newest_result_seq = self._result_seq = 0
         self._last: Last | None = None
         self._bit_count = 0
         self._online = True
@@ -66,10 +63,10 @@ class VisionRole:
         self._trigger_phase = TriggerPhase.IDLE
         self._trigger_seq_ack = 0
         self._trigger_refused = Code.NONE
-        self._missed_bit = False
-        self._overrun = False
-        self._exposure_done = False
+        self._missed_bit = self._overrun = self._exposure_done = False
         self._deferred: tuple[int, int] | None = None
+        self._settled = 0.0
+        self._settling = self._forgotten = False
 
     # ------------------------------------------------------------ inputs
 
@@ -80,11 +77,15 @@ class VisionRole:
         self.monitor.see(command.plc_heartbeat, now)
         self._watch(now, actions)
         if before is None:
+            self._settled = now + self.settings.settle
+        self._settling = now < self._settled
+        if before is None or (self._settling and command != before):
             self._baseline(command, now, actions)
         elif command != before:
             if command.blank:
                 self._forget(now)
             self._edges(before, command, now, actions)
+        self._next_command(now, actions)
         self._watch(now, actions)
         return actions
 
@@ -95,7 +96,10 @@ class VisionRole:
             if not entry.expired and now >= entry.request.deadline:
                 entry.expired = True
                 actions.append(hs.Expired(cycle, Code.DEADLINE_MISSED))
-        self.commands.expire(now)
+        self._settling = self._before is not None and now < self._settled
+        if self.commands.expire(now):
+            actions.append(hs.Commanded(*self.commands.what, Code.COMMAND_TIMEOUT))
+        self._next_command(now, actions)
         self._watch(now, actions)
         return actions
 
@@ -131,7 +135,8 @@ class VisionRole:
         if entry is None:
             return []
         if self._last is not None and self._last.cycle == cycle:
-            self._last = replace(self._last, result=result)
+            self._last = None if self._forgotten else replace(self._last, result=result)
+            self._forgotten = False
         actions = self.offer(result, now)
         if not self._open and self._deferred is not None:
             token, param = self._deferred
@@ -162,8 +167,9 @@ class VisionRole:
         self.condition(Code.STOPPING, True)
 
     def invalidate(self) -> None:
-        """The last outputs before the end: nothing valid, not online."""
+        """The last outputs before the end: nothing valid, no result, not online."""
         self._stopped = True
+        self.results.block = NO_RESULT
 
     # ------------------------------------------------------------ views
 
@@ -195,6 +201,7 @@ class VisionRole:
     def deadline(self, now: float) -> float | None:
         """When `tick` or `outputs` next has something to do."""
         times = [e.request.deadline for e in self._open.values() if not e.expired]
+        times += [self._settled] if self._settling else []
         times += [t for t in (self.commands.deadline(), self._valid_at(now), self._ack_deadline(now)) if t is not None]
         beat = self.monitor.deadline()
         if beat is not None and not self.conditions.holds(Code.PLC_HEARTBEAT_LOST):
@@ -207,6 +214,7 @@ class VisionRole:
         """The first sight of a PLC: levels count, edges do not; its open request is answered, never taken anew."""
         if c.blank:
             self._forget(now)
+        self.commands.seen = c.command_seq
         self._enabled = bool(c.control & _ENABLE)
         self._trigger_phase = TriggerPhase.HELD if c.control & _TRIGGER else TriggerPhase.IDLE
         if self.results.ack_seq(c.result_ack_seq, now):
@@ -215,11 +223,12 @@ class VisionRole:
             self.results.hold()
         else:
             self.results.ack_fall(now)
-        if not c.trigger_seq or c.trigger_seq == self._trigger_seq_ack:
+        known = c.trigger_seq == self._trigger_seq_ack
+        if not c.trigger_seq or (known and self._trigger_refused is not self._baseline_code):
             return
         if self._is_repeat(c.trigger_seq, c):
             self._repeat(c, now, actions, first_sight=True)
-        elif self._trigger_phase is not TriggerPhase.HELD:
+        elif not known and self._trigger_phase is not TriggerPhase.HELD:
             self._trigger_seq_ack, self._trigger_refused = c.trigger_seq, self._baseline_code
             actions.append(hs.Refused(c.trigger_seq, self._baseline_code))
 
@@ -233,7 +242,7 @@ class VisionRole:
         self._acks(b, c, rise, fall, now, actions)
         if rise & _ABORT:
             self._abort(Code.ABORTED, actions)
-        self._command_channel(b, c, rise, fall, now, actions)
+        self._execute_bit(c, rise, fall, now, actions)
         if fall & _TRIGGER:
             self._trigger_phase = TriggerPhase.IDLE
         if c.trigger_seq not in (0, b.trigger_seq):
@@ -315,7 +324,7 @@ class VisionRole:
             return Code.STOPPING
         if state is VisionState.FAULT:
             return self.conditions.first(FaultClass.FAULT)
-        if state in (VisionState.READY, VisionState.DISABLED) and self.commands.executing:
+        if state in (VisionState.READY, VisionState.DISABLED) and (self.commands.executing or self._settling):
             return Code.STARTING
         return hs.REFUSAL[state]
 
@@ -338,6 +347,7 @@ class VisionRole:
     def _repeat(self, c: Command, now: float, actions: list[hs.Action], *, first_sight: bool = False) -> None:
         """The same number for the same part: one inspection; its outcome is shown (again)."""
         self._trigger_seq_ack = c.trigger_seq
+        self._forgotten = False
         result = self._last.result if self._last is not None else None
         if result is None:
             self._trigger_refused = Code.NONE
@@ -349,29 +359,38 @@ class VisionRole:
             actions += self._queue(result, now, taken=taken)
 
     def _forget(self, now: float) -> None:
-        """The PLC started anew: its numbers begin again, so an old number is a new part."""
-        self._last = None
+        """The PLC started anew: its numbers begin again, so an old number is a new part once the open one has ended."""
+        self._forgotten = bool(self._open)
+        self._last = self._last if self._open else None
         self._trigger_seq_ack = 0
         self._trigger_refused = Code.NONE
         self.monitor.reset(now)
 
     # ------------------------------------------------------------ command channel
 
-    def _command_channel(
-        self, b: Command, c: Command, rise: int, fall: int, now: float, actions: list[hs.Action]
-    ) -> None:
+    def _execute_bit(self, c: Command, rise: int, fall: int, now: float, actions: list[hs.Action]) -> None:
         if fall & _EXECUTE:
             self.commands.execute_fell()
-        by_seq = c.command_seq not in (0, b.command_seq)
-        if not by_seq and not rise & _EXECUTE:
-            return
-        if self.commands.executing:
-            return  # the running one ends first; the PLC sees Executing and its number unacknowledged
-        token = self.commands.begin(c.command_seq if by_seq else None, now)
+        if rise & _EXECUTE and c.command_seq in (0, self.commands.seen):
+            if self.commands.executing:
+                actions.append(hs.Commanded(c.command, c.command_param, Code.OUT_OF_ORDER))
+            else:
+                self._begin(None, c, now, actions)
+
+    def _next_command(self, now: float, actions: list[hs.Action]) -> None:
+        if self._before is not None and self.commands.due(self._before.command_seq):
+            self._begin(self._before.command_seq, self._before, now, actions)
+
+    def _begin(self, seq: int | None, c: Command, now: float, actions: list[hs.Action]) -> None:
+        token = self.commands.begin(seq, (c.command, c.command_param), now)
         if c.command == CommandCode.ACTIVATE_RECIPE:
             self._recipe_change(token, c.command_param, actions)
         else:
-            self.commands.finish(token, self._simple_command(c.command))
+            self._end_command(token, self._simple_command(c.command), actions)
+
+    def _end_command(self, token: int, code: Code, actions: list[hs.Action]) -> None:
+        self.commands.finish(token, code)
+        actions.append(hs.Commanded(*self.commands.what, code))
 
     def _recipe_change(self, token: int, param: int, actions: list[hs.Action]) -> None:
         if not self._open:
@@ -379,7 +398,7 @@ class VisionRole:
         elif self.settings.defer_recipe_change:
             self._deferred = (token, param)
         else:
-            self.commands.finish(token, Code.OUT_OF_ORDER)
+            self._end_command(token, Code.OUT_OF_ORDER, actions)
 
     def _simple_command(self, command: int) -> Code:
         if command == CommandCode.RESET_COUNTERS:

@@ -40,7 +40,8 @@ async def plc_process(folder: Path, *arguments: str, pardoned: frozenset[str] = 
     figures = folder / "plc.json"
     with (folder / "plc.log").open("wb") as out:
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "simulators", "plc", "--parts", "0", "--rate", "8", "--json", str(figures), *arguments,
+            sys.executable, "-m", "simulators", "plc", "--parts", "0", "--rate", "8", "--json", str(figures),
+            *arguments,
             stdin=asyncio.subprocess.DEVNULL, stdout=out, stderr=out,
         )  # fmt: skip
     try:

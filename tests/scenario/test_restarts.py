@@ -48,6 +48,31 @@ async def test_killed_in_mid_inspection(new_stand: NewStand, bench: Bench) -> No
     assert rows[3] == (4, Code.RESTARTED)
 
 
+async def test_what_was_open_at_the_kill_is_told_unasked(new_stand: NewStand, bench: Bench) -> None:
+    """Bit style: there is no number by which the PLC could ask again."""
+    stand = new_stand({"camera": {"inject": {"late_at": [1], "late_ms": 200}}})
+    evidence = stand.evidence["cell1"]
+    await stand.start()
+    async with panel(evidence, stand.port) as plc, watched(stand, Master(stand.port)):
+        await plc.ready()
+        await plc.write(part_id=1, trigger=True)
+        await plc.see(lambda b: b.bit(wire.TRIGGER_ACK) and b.bit(wire.EXPOSURE_DONE), 2, "part 1 is exposed")
+        await plc.write(trigger=False)
+        await stand.kill()
+        await plc.cut("rst")
+        await stand.start()
+        await plc.connect()
+        told = await plc.see(lambda b: b.valid, 10, "the interrupted inspection is told")
+        assert (told.part_id, told.judgement, told.reason) == (1, Judgement.FAULT, Code.RESTARTED)
+        await plc.write(result_ack=True)
+        await plc.see(lambda b: not b.valid and b.ready, 10, "ResultValid falls")
+        await plc.write(result_ack=False, part_id=2, trigger=True)
+        after = await plc.see(lambda b: b.valid, 2, "the result of part 2")
+        assert (after.part_id, after.judgement) == (2, bench.verdict(2))
+        assert await stand.stop() == 0
+    assert [row.trigger.part_id for row in stand.history()] == [1, 2]
+
+
 @pytest.mark.parametrize("taken", [False, True])
 async def test_a_repeated_number_is_answered_from_the_history(new_stand: NewStand, bench: Bench, taken: bool) -> None:
     stand = new_stand()

@@ -172,6 +172,8 @@ class TestStop:
         await asyncio.sleep(0)
         assert cell.status.not_ready_reason == Code.STOPPING
         cell.seen(cycle)
+        assert cell.status.bits & StatusBit.RESULT_VALID, "the PLC gets time to take it"
+        cell.send(result_ack_seq=1)
         await stop
         assert cell.disk.rows[cycle].judgement is Judgement.OK
         assert not cell.status.bits & (StatusBit.ONLINE | StatusBit.RESULT_VALID)
@@ -180,7 +182,7 @@ class TestStop:
         cycle = cell.trigger(1)
         await cell.station.stop(0)
         assert cell.disk.rows[cycle].reason == Code.STOPPING
-        assert cell.status.pending == 1
+        assert cell.result.result_seq == 0
 
 
 class TestRecipes:

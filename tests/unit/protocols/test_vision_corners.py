@@ -161,3 +161,51 @@ def test_blank_first_sight_forgets_the_run_before() -> None:
     bench.write()
     bench.enable()
     assert bench.trigger(1).trigger_seq == 1
+
+
+def test_block_written_in_several_requests_after_our_restart_is_all_baseline() -> None:
+    """Coils first, then registers with a standing trigger and a standing command; or the other way round."""
+    bench = Bench(CycleSettings(settle=0.5))
+    bench.write(control=ON)
+    assert bench.out.status.not_ready_reason == Code.STARTING
+    bench.now += 0.1
+    bench.write(trigger_seq=9, part_id=4, command=3, command_seq=5)
+    bench.write(control=ON | Control.TRIGGER | Control.CLEAR_FAULT)
+    assert bench.out.status.trigger_refused == Code.RESTARTED
+    assert bench.out.status.command_seq_ack == 0
+    assert not bench.role.open_cycles
+    bench.write(control=ON)
+    bench.after(0.5)
+    assert bench.bit(StatusBit.READY)
+    assert bench.trigger(10).trigger_seq == 10
+
+
+def test_number_before_part_after_our_restart_is_known_once_both_are_there() -> None:
+    bench = Bench(CycleSettings(settle=0.5))
+    bench.role.restore(41, Last(4, 104, "", Result(result_seq=41, trigger_seq=4, part_id=104, judgement=Judgement.OK)))
+    bench.write(control=ON)
+    bench.write(trigger_seq=4)
+    bench.write(part_id=104)
+    assert bench.bit(StatusBit.RESULT_VALID)
+    assert bench.out.result.result_seq == 41
+
+
+def test_zeros_of_another_master_in_mid_cycle_make_no_second_inspection(bench: Bench) -> None:
+    request = bench.trigger(1)
+    standing = bench.plc
+    bench.plc = Command()
+    bench.write()
+    bench.plc = standing
+    assert [a for a in bench.write() if isinstance(a, hs.Accepted)] == []
+    bench.finish(request.cycle, 1)
+    assert bench.out.status.pending == 1
+
+
+def test_command_during_another_is_served_after_it(bench: Bench) -> None:
+    (execute,) = bench.write(command=1, command_param=2, command_seq=1)
+    assert isinstance(execute, hs.Execute)
+    assert bench.write(command=2, command_seq=2) == []
+    assert bench.out.status.command_seq_ack == 1
+    bench.role.command_finished(execute.token, Code.NONE)
+    assert bench.after(0.1) == [hs.Commanded(2, 2, Code.NONE)]
+    assert bench.out.status.command_seq_ack == 2
