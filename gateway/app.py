@@ -19,6 +19,7 @@ from gateway import config as configuration
 from gateway.config import Loaded, StationConfig
 from gateway.history import History, HistoryError
 from gateway.lock import DataLock
+from gateway.recipe import Recipe
 from gateway.station import Pictures, Setup, Station
 from gateway.supervisor import Supervisor
 from gateway.vision.settings import PoolSettings
@@ -51,7 +52,7 @@ class Gateway:
         self.pools: list[WorkerPool] = []
         for station_config, link in zip(config.stations, built, strict=True):
             station = _station(loaded, station_config, link, self.history, boot_id)
-            pool = WorkerPool(_pool_settings(station_config), station)
+            pool = WorkerPool(_pool_settings(station_config, loaded.recipes[station.name]), station)
             station.use(pool)
             link.attach(station)
             self.stations.append(station)
@@ -109,10 +110,14 @@ class Gateway:
         except HistoryError as error:
             log.error("history_not_closed", code=int(error.code), detail=error.text)  # noqa: TRY400 - a sentence, no trace
 
-    def _store_trouble(self, error: HistoryError) -> None:
-        log.error("history", code=int(error.code), detail=error.text)
+    def _store_trouble(self, error: HistoryError | None) -> None:
+        if error is not None:
+            log.error("history", code=int(error.code), detail=error.text)
         for station in self.stations:
-            station.store_trouble(error)
+            if error is None:
+                station.stored(None)
+            else:
+                station.store_trouble(error)
 
     def _link_event(self, code: int, text: str) -> None:
         log.warning("link_event", code=int(code), detail=text)
@@ -134,7 +139,7 @@ def _station(loaded: Loaded, station: StationConfig, link: Link, history: Histor
     return Station(setup, link, history)
 
 
-def _pool_settings(station: StationConfig) -> PoolSettings:
+def _pool_settings(station: StationConfig, recipes: tuple[Recipe, ...]) -> PoolSettings:
     return PoolSettings(
         recipe=station.recipes[0],
         camera=station.camera,
@@ -143,6 +148,7 @@ def _pool_settings(station: StationConfig) -> PoolSettings:
         frames=station.frames,
         grab_timeout=station.cycle.grab_timeout,
         pictures_keep=station.pictures.keep,
+        contents={recipe.folder: recipe.model_dump(mode="json") for recipe in recipes},
     )
 
 

@@ -252,7 +252,7 @@ def _port(host: str, port: int) -> str | None:
             with socket.socket(family, kind, protocol) as listener:
                 listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 listener.bind(address)
-    except socket.gaierror:
+    except (socket.gaierror, UnicodeError):
         return f"{host!r} is no address of this computer and no name it knows; check link.host"
     except PermissionError:
         return f"port {port} needs a privilege; use a port from 1024 on (5020 is usual), or grant CAP_NET_BIND_SERVICE"

@@ -48,7 +48,7 @@ def _parser() -> argparse.ArgumentParser:
     table = _with_file(commands, "map", "print the register table for the PLC programmer", _map)
     table.add_argument("--format", choices=("markdown", "csv"), default="markdown", help="default: markdown")
     history = _with_file(commands, "history", "show the last inspections, also while the gateway runs", _history)
-    history.add_argument("-n", "--limit", type=int, default=20, metavar="N", help="how many (default 20)")
+    history.add_argument("-n", "--limit", type=_count, default=20, metavar="N", help="how many (default 20)")
     history.add_argument("--station", metavar="NAME", help="of this station only")
     history.add_argument("--json", action="store_true", help="one JSON object a line")
     schema = commands.add_parser("schema", help="print the JSON schema of the configuration file, for editors")
@@ -69,6 +69,12 @@ def _with_file(
     parser.add_argument("file", type=Path, metavar="FILE", help="the configuration, such as configs/demo.yaml")
     parser.set_defaults(command=command)
     return parser
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= 100_000:
+        raise argparse.ArgumentTypeError(f"{text} is no number from 1 to 100000")
+    return int(text)
 
 
 def _refuse(error: BaseException) -> int:

@@ -20,7 +20,7 @@ __all__ = ["Done", "History", "HistoryError", "HistoryRefusedError", "Recovered"
 
 T = TypeVar("T")
 Done = Callable[[HistoryError | None], None]
-Trouble = Callable[[HistoryError], None]
+Trouble = Callable[[HistoryError | None], None]
 
 COMMIT_BUDGET = 0.2
 """Seconds a result waits for a lock of another program before error 4001; the decision deadline is 0.3 s."""
@@ -87,6 +87,7 @@ class History:
         self._ended: asyncio.Future[None] | None = None
         self._unchecked = 0
         self._unpruned = 0
+        self._ailing = False
         self._reported: HistoryError | None = None
 
     # ── on the loop's thread ─────────────────────────────────────────────────────────────────────────────────────────
@@ -195,6 +196,8 @@ class History:
         except queues.Empty:
             if self._owed:
                 self._write([])
+            elif self._ailing:
+                self._probe()
             self._upkeep()
             return True
         work = [first]
@@ -209,9 +212,9 @@ class History:
 
     def _patience(self) -> float | None:
         """Seconds to wait for work before something else is due; None = nothing is."""
-        if self._unpruned >= PRUNE_EVERY or self._unchecked >= CHECKPOINT_IDLE:
+        if not self._ailing and (self._unpruned >= PRUNE_EVERY or self._unchecked >= CHECKPOINT_IDLE):
             return IDLE
-        return RETRY if self._owed else None
+        return RETRY if self._owed or self._ailing else None
 
     def _write(self, fresh: Sequence[_Work]) -> None:
         work = [*self._owed.values(), *fresh]
@@ -252,14 +255,34 @@ class History:
         self._unpruned += len(rows)
         return None
 
+    def _probe(self) -> None:
+        """While nobody may trigger nothing else would find out that the disk writes again."""
+        try:
+            self._store.probe()
+        except HistoryError:
+            return
+        self._well()
+
+    def _well(self) -> None:
+        if self._ailing:
+            self._ailing = False
+            if self._trouble is not None:
+                self._tell(partial(self._trouble, None))
+
     def _settle(self, work: Sequence[_Work], error: HistoryError | None, *, again: bool) -> None:
         """Tell each caller; an amendment that failed is owed, unless it is the row's own fault."""
+        if error is None:
+            self._well()
+        else:
+            self._ailing = self._ailing or again
         for item in work:
             if item.done is not None:
                 self._tell(partial(item.done, error))
+            elif error is not None and isinstance(item.row, Accepted):
+                continue  # no trouble yet: its outcome brings the row along
             elif error is not None:
                 self._tell(partial(self._excuse, error))
-                if again and isinstance(item.row, Inspection) and len(self._owed) < 2 * self._bound:
+                if again and len(self._owed) < 2 * self._bound:
                     self._owed[item.key] = item
             elif item.written is not None:
                 self._tell(item.written)
@@ -278,7 +301,7 @@ class History:
                 self._store.checkpoint()
         except HistoryError as error:
             self._unpruned = self._unchecked = 0
-            self._tell(partial(self._excuse, error))
+            self._ailing = self._ailing or error.code is Code.DISK_FULL  # a lock is somebody else's short moment
 
     def _report_damage(self) -> None:
         damage = self._store.damage

@@ -246,6 +246,13 @@ class Store:
                     raw.execute(schema.ACCEPT, values)
             raw.execute("COMMIT")
 
+    def probe(self) -> None:
+        """Write a little to the disk, as proof that it can be done; HistoryError."""
+        with self._errors():
+            raw = self._connection(0)
+            raw.execute("PRAGMA synchronous = FULL")
+            raw.execute("UPDATE run SET boot_id = boot_id WHERE id = ?", (self.run,))
+
     def prune(self, keep_rows: int, keep_days: float | None, batch: int) -> int:
         """Delete some of what retention no longer keeps, `batch` rows at most; returns how many."""
         from gateway import history_schema as schema

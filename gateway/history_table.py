@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import TextIO
 
 from gateway.inspection import Inspection
+from gateway.log import plain
 from protocols.faults import CATALOGUE
 from protocols.signals import Judgement
 
@@ -33,7 +34,7 @@ def show(rows: Sequence[Inspection], out: TextIO, *, as_json: bool = False) -> N
 def _cells(i: Inspection) -> tuple[str, ...]:
     when = datetime.fromtimestamp(i.trigger.utc, UTC).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]
     verdict = "open" if i.judgement is Judgement.NONE else i.judgement.name
-    part = str(i.trigger.part_id) + (f" {i.trigger.serial}" if i.trigger.serial else "")
+    part = str(i.trigger.part_id) + (f" {plain(i.trigger.serial)}" if i.trigger.serial else "")
     return (
         when, i.station, str(i.result_seq), str(i.trigger.trigger_seq), part, verdict, str(i.reason or ""),
         f"{i.total * 1000:.1f}", _why(i),
@@ -43,5 +44,5 @@ def _cells(i: Inspection) -> tuple[str, ...]:
 def _why(i: Inspection) -> str:
     if i.judgement is Judgement.FAULT:
         info = CATALOGUE.get(i.reason)
-        return i.detail or (info.text if info else "")
+        return plain(i.detail) or (info.text if info else "")
     return i.rule

@@ -273,7 +273,7 @@ def _console(fields: Fields, *, colours: bool) -> str:
     head = f"{_utc(fields.pop('time'))} {level:<8} "
     if colours and level in _COLOURS:
         head = f"{_COLOURS[level]}{head}{_RESET}"
-    event = _plain(str(fields.pop("event")))
+    event = plain(str(fields.pop("event")))
     trace = fields.pop("exception", None)
     parts = [f"{name}={_value(value)}" for name, value in fields.items()]
     line = f"{head}{event}" + (f" {' '.join(parts)}" if parts else "")
@@ -287,7 +287,7 @@ def _value(value: object) -> str:
     return text if text.isprintable() and text and not _QUOTED.intersection(text) else json.dumps(text)
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """`text` on one line: what a PLC or a peer sent must not forge a second one, nor steer a terminal."""
     return text if text.isprintable() else json.dumps(text)[1:-1]
 

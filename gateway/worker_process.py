@@ -134,6 +134,7 @@ class WorkerProcess:
                 worker=as_json(settings.worker),
                 frames=as_json(settings.frames),
                 recipe=str(recipe),
+                content=settings.contents.get(recipe),
             )
         )
 

@@ -40,10 +40,10 @@ class CycleSettings:
     """Enable dropped in mid-cycle ends the cycle as FAULT 3006; otherwise it runs to its end."""
     defer_recipe_change: bool = False
     """A recipe change while busy waits for the running inspection; otherwise it is refused with 3006."""
-    settle: float = 0.0
-    """So long after the first sight of a command block it is all baseline: a PLC may write it in several requests."""
     result_valid_delay: float = 0.0
     """ResultValid follows the result words by this much, for a PLC that reads the bit in a request of its own."""
+    settle: float = 0.0
+    """So long after the first sight of a command block it is all baseline: a PLC may write it in several requests."""
 
 
 # ---------------------------------------------------------------- the gateway's side

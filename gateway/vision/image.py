@@ -40,13 +40,14 @@ class FrameCheck:
             last, self._last = self._last, points
             if last is not None and np.array_equal(last, points):
                 return Code.FRAME_REPEATED, "the frame is the one before: the camera stands still"
-        low, high, mean = int(points.min()), int(points.max()), float(points.mean())
+        flat = points.reshape(points.shape[0] * points.shape[1], -1)
+        mean, spread = float(flat.mean()), int((flat.max(axis=0).astype(np.int16) - flat.min(axis=0)).max())
         if mean < BLACK:
             return Code.IMAGE_INVALID, f"the frame is black (mean grey {mean:.0f})"
         if mean > WHITE:
             return Code.IMAGE_INVALID, f"the frame is saturated (mean grey {mean:.0f})"
-        if high - low < UNIFORM:
-            return Code.IMAGE_INVALID, f"the frame shows nothing (grey {low}…{high})"
+        if spread < UNIFORM:
+            return Code.IMAGE_INVALID, f"the frame shows nothing (one colour, {spread} levels apart)"
         return None
 
 

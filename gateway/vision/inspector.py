@@ -8,8 +8,10 @@ import mmap
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import cv2
+import numpy as np
 
 from gateway import recipe as recipes
 from gateway.inspection import Finding, Observation
@@ -54,13 +56,14 @@ class Inspector:
         self._slots = frames.slots
         self.facts = wire.ModelFacts()
 
-    def load(self, folder: Path) -> None:
-        """Load the recipe's model and warm it up; RecipeError, EngineError, TaskError."""
-        recipe = recipes.load(folder)
+    def load(self, folder: Path, content: dict[str, Any] | None = None) -> None:
+        """Load the model; `content` stands for recipe.yaml if given. RecipeError, EngineError, TaskError."""
+        recipe = recipes.load(folder) if content is None else recipes.Recipe.model_validate(content).placed(folder)
         info = self._engine.load(_model_bytes(recipe))
         self._task: Task = make_task(recipe.task, info)
         self._resizer = Resizer(info.input, recipe.task.resize == "letterbox")
         warm_up = self._warm_up()
+        self._walk_through()
         height, width = info.input.shape[:2]
         self.facts = wire.ModelFacts(
             recipe=recipe.number,
@@ -84,6 +87,13 @@ class Inspector:
         except EngineError as error:
             raise EngineError(Code.MODEL_LOAD, error.text) from error
         return time.perf_counter() - begin
+
+    def _walk_through(self) -> None:
+        """Once through everything but the camera, so that the first part does not pay for first uses."""
+        frame = np.zeros((1024, 1280, 3), np.uint8)
+        FrameCheck(frozen_check=True).fault(frame)
+        with contextlib.suppress(EngineError, TaskError):
+            self._task.decode(self._engine.run(), self._resizer.put(frame))
 
     def inspect(self, order: wire.Inspect) -> None:
         """Answer one trigger: exposed as soon as the frame is there, then observed, whatever goes wrong."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import mmap
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -84,7 +85,7 @@ class WorkerConfig(Settings):
     standby: bool = True
     """Keep a second, warm process that takes over when the first one dies."""
     nice: int = Field(default=10, ge=0, le=19)
-    memory_limit_mb: int = Field(default=1024, ge=128, le=1_048_576)
+    memory_limit_mb: int = Field(default=1024, ge=512, le=1_048_576)
     start_timeout_s: float = Field(default=30.0, gt=0, le=600)
 
 
@@ -118,6 +119,8 @@ class PoolSettings:
     grab_timeout: float = 0.2
     """Seconds."""
     pictures_keep: int = 20
+    contents: Mapping[Path, dict[str, Any]] = field(default_factory=dict)
+    """Recipes by folder as the control process read them: both judge by the same text, whatever the file says later."""
 
 
 def as_json(settings: Settings) -> dict[str, Any]:

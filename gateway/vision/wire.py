@@ -70,6 +70,8 @@ class Start:
     worker: dict[str, Any]
     frames: dict[str, Any]
     recipe: str
+    content: dict[str, Any] | None = None
+    """The recipe as the control process read it; None: read the folder's."""
 
 
 @dataclass(frozen=True, slots=True)

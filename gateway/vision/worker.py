@@ -111,7 +111,7 @@ def _prepare(channel: Channel, start: wire.Start, ring: int) -> Inspector | None
     try:
         camera, frames = TypeAdapter(CameraConfig).validate_python(start.camera), FramesConfig(**start.frames)
         inspector = Inspector(channel.send, camera, EngineConfig(**start.engine), frames, ring)
-        inspector.load(recipe)
+        inspector.load(recipe, start.content)
         return inspector
     except (RecipeError, EngineError, TaskError) as error:
         channel.send(wire.Failed(error.code, f"recipe {recipe.name}: {error.text}"))

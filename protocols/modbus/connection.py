@@ -175,6 +175,10 @@ class Connection(asyncio.Protocol):
             return f"no request for {limits.idle_timeout:g} s"
         return ""
 
+    def silent_for(self, now: float) -> float:
+        """Seconds without a request, as far as the sweeps have seen."""
+        return 0.0 if self.asked != self._seen else now - self._seen_at
+
     def turn_out(self, code: Code, reason: str) -> None:
         """Close at once and report why: once for each peer and kind of offence."""
         kind = "" if code is Code.FRAMING else reason

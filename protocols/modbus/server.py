@@ -17,6 +17,8 @@ from protocols.signals import BLANK_COMMAND, Command, Outputs, Result
 OnEvent = Callable[[int, str], None]
 """Told of what a person should know: a fault code and one sentence."""
 
+GIVES_WAY = 10.0
+"""Seconds without a request after which a connection gives way to a new one when all are taken."""
 REMEMBERED = 1024
 """Kinds of refusal told apart; beyond that they are only counted, so that a scan cannot fill memory or log."""
 
@@ -123,7 +125,7 @@ class ModbusServer:
         loop = asyncio.get_running_loop()
         try:
             return await loop.create_server(lambda: Connection(self, loop), self.host, self.port, backlog=128)
-        except OSError as error:
+        except (OSError, UnicodeError) as error:
             raise LinkError(f"{self.name} cannot listen: {_explain(error, self.port)}") from error
 
     async def _close_all(self) -> None:
@@ -149,7 +151,8 @@ class ModbusServer:
             self.connections[newcomer] = None
             return True
         self.counters.refused += 1
-        silent = next((c for c in self.connections if not c.asked), None)
+        now = asyncio.get_running_loop().time()
+        silent = next((c for c in self.connections if not c.asked or c.silent_for(now) > GIVES_WAY), None)
         self.tell(
             Code.CLIENT_LIMIT,
             (newcomer.peer, silent is None),
@@ -189,9 +192,9 @@ class ModbusServer:
         )
 
 
-def _explain(error: OSError, port: int) -> str:
+def _explain(error: OSError | UnicodeError, port: int) -> str:
     """Cause and remedy in one sentence."""
-    number = error.errno
+    number = error.errno if isinstance(error, OSError) else None
     if number == errno.EADDRINUSE:
         return "another program has this port; stop it or give another port"
     if number in (errno.EACCES, errno.EPERM):

@@ -68,10 +68,6 @@ async def test_what_takes_longer_than_the_grace_time_ends_as_fault(new_stand: Ne
     assert last.total < 1.5
 
 
-@pytest.mark.xfail(
-    reason="the outcome of the last inspection is valid for less than a PLC's scan before the outputs go invalid",
-    strict=False,
-)
 @pytest.mark.parametrize("changes", [FINISHED, CUT_OFF], ids=["finished", "cut off"])
 async def test_the_plc_sees_the_outcome_of_the_last_inspection(new_stand: NewStand, changes: dict[str, Any]) -> None:
     blocks = await stopped_at_part_two(stand := new_stand(changes))

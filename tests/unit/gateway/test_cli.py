@@ -83,3 +83,10 @@ def test_the_demo_becomes_the_simulators_program(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(os, "execv", execv)
     assert cli.main(["demo", "--plain", "--parts", "3"]) == 0
     assert told[0][1:] == ["-m", "simulators", "demo", "--plain", "--parts", "3"]
+
+
+@pytest.mark.parametrize("count", ["0", "-5", "99999999999999999999", "x"])
+def test_a_count_that_is_none_is_wrong_usage(count: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        cli.main(["history", str(DEMO), f"-n={count}"])
+    assert "no number from 1" in capsys.readouterr().err

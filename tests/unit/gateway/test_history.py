@@ -23,7 +23,14 @@ class Desk:
 
     def __init__(self, path: Path, **settings: int) -> None:
         self.troubles: list[HistoryError] = []
-        self.history = History(path, boot_id=9, trouble=self.troubles.append, **settings)
+        self.well = asyncio.Event()
+        self.history = History(path, boot_id=9, trouble=self.told, **settings)
+
+    def told(self, error: HistoryError | None) -> None:
+        if error is None:
+            self.well.set()
+        else:
+            self.troubles.append(error)
 
     def commit(self, what: Inspection) -> asyncio.Future[HistoryError | None]:
         done: asyncio.Future[HistoryError | None] = asyncio.get_running_loop().create_future()
@@ -295,3 +302,21 @@ async def test_retention_and_checkpoint_happen_in_idle_moments(path: Path, monke
     await asyncio.wait_for(checkpointed.wait(), PATIENCE)
     assert [i.trigger.cycle for i in newest(path, 99)] == [39, 38, 37, 36, 35]
     await desk.history.close(PATIENCE)
+
+
+async def test_after_an_error_the_disk_is_probed_until_it_writes_again(desk: Desk, path: Path) -> None:
+    """Nobody triggers while Ready is off: without a probe the station would stay down after a short lock."""
+    gate = Gate(path)
+    assert await desk.committed(inspection(1)) is not None
+    assert not desk.well.is_set()
+    gate.release()
+    await asyncio.wait_for(desk.well.wait(), PATIENCE)
+
+
+async def test_a_trigger_that_meets_a_lock_is_no_trouble(desk: Desk, path: Path) -> None:
+    gate = Gate(path)
+    desk.history.accept("cell1", trigger(1), 1)
+    assert await desk.committed(inspection(2)) is not None
+    gate.release()
+    assert await desk.committed(inspection(1)) is None
+    assert desk.troubles == []

@@ -86,3 +86,12 @@ def test_a_change_of_size_leaves_nothing_of_the_frame_before() -> None:
     resizer.put(np.full((64, 64, 3), 10, np.uint8))
     resizer.put(np.full((64, 128, 3), 200, np.uint8))
     assert np.all(target[:16] == PADDING)
+
+
+@pytest.mark.parametrize("colour", [(255, 0, 0), (0, 255, 0), (0, 0, 255), (40, 90, 120)])
+def test_one_colour_shows_nothing(colour: tuple[int, int, int]) -> None:
+    """What a lost video link delivers: solid blue or green."""
+    frame = np.full((512, 640, 3), colour, np.uint8)
+    fault = FrameCheck(frozen_check=False).fault(frame)
+    assert fault is not None
+    assert fault[0] is Code.IMAGE_INVALID
