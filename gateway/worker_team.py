@@ -114,6 +114,8 @@ class WorkerTeam:
             return self.held
         if self.active is None:
             return self._why
+        if self.active.late and self.standby is None:
+            return Code.DEADLINE_MISSED, "the only vision process has not answered the last trigger yet"
         return self.active.camera
 
     # what the workers say

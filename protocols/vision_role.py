@@ -453,7 +453,8 @@ class VisionRole:
         return at if now < at else None
 
     def _valid(self, now: float) -> bool:
-        return not self._stopped and self.results.shown is not None and self._valid_at(now) is None
+        hidden = self._stopped or self._settling
+        return not hidden and self.results.shown is not None and self._valid_at(now) is None
 
     def _status(self, now: float) -> Status:
         reason = self.not_ready_reason()

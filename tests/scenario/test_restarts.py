@@ -48,12 +48,7 @@ async def test_killed_in_mid_inspection(new_stand: NewStand, bench: Bench) -> No
     assert rows[3] == (4, Code.RESTARTED)
 
 
-SHOWN_TWICE = "an ack while the station settles after its start is taken back: the acknowledged result is shown again"
-
-
-@pytest.mark.parametrize(
-    "patient", [True, pytest.param(False, marks=pytest.mark.xfail(reason=SHOWN_TWICE, strict=False))]
-)
+@pytest.mark.parametrize("patient", [True, False])
 async def test_what_was_open_at_the_kill_is_told_unasked(new_stand: NewStand, bench: Bench, patient: bool) -> None:
     """Bit style: there is no number by which the PLC could ask again. A patient one waits for Ready before its ack."""
     stand = new_stand({"camera": {"inject": {"late_at": [1], "late_ms": 200}}})

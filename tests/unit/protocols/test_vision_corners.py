@@ -186,6 +186,8 @@ def test_number_before_part_after_our_restart_is_known_once_both_are_there() -> 
     bench.write(control=ON)
     bench.write(trigger_seq=4)
     bench.write(part_id=104)
+    assert not bench.bit(StatusBit.RESULT_VALID), "an ack could not be told from a standing one yet"
+    bench.after(0.5)
     assert bench.bit(StatusBit.RESULT_VALID)
     assert bench.out.result.result_seq == 41
 
