@@ -64,7 +64,7 @@ def polls(port: int, pid: int, seconds: float) -> Figures:
 
 
 def _load(gateway: rig.Gateway, state: str) -> list[list[str]]:
-    """Cores full: a network runs on each. Inspecting: besides every station inspects without a pause, two cycles open."""
+    """Cores full: a network runs on each. Inspecting: besides, every station inspects without a pause."""
     if state == "idle":
         return []
     networks = [bare.command(parts.DEMO / "model.onnx", bare.ENDLESS) for _ in range(os.cpu_count() or 1)]

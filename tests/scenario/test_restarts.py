@@ -124,6 +124,8 @@ async def test_killed_anywhere(new_stand: NewStand, bench: Bench, role: str, kil
             await stand.ended()
             await stand.start()
             plant.reconnect()
+            # A polled PLC still holds the Ready of the killed one in its memory; only another BOOT_ID is the new one's.
+            await plant.plc.until(lambda outputs: outputs.status.boot_id not in boots, 10)
         await plant.ready()
         part += 1
         assert (await plant.plc.inspect(part)).judgement is bench.verdict(part)
