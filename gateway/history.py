@@ -142,6 +142,7 @@ class History:
             self._queue.put(work)
 
     def _refuse(self, work: _Work, error: HistoryError) -> None:
+        self._ailing = True  # whoever is told of this must be told, too, that rows are written again
         if self._loop is not None:
             self._loop.call_soon(work.done or self._excuse, error)
 
