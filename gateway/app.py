@@ -26,6 +26,7 @@ from gateway.vision.settings import PoolSettings
 from gateway.workers import WorkerPool
 from protocols import links
 from protocols.link import Link
+from protocols.modbus.server_settings import ModbusServerConfig
 from protocols.signals import Judgement
 
 FAREWELL = 0.25
@@ -127,7 +128,7 @@ def _station(loaded: Loaded, station: StationConfig, link: Link, history: Histor
     config, recipes = loaded.config, loaded.recipes[station.name]
     verdicts = frozenset(Judgement[name] for name in station.pictures.verdicts)
     pictures = Pictures(config.data_dir / "pictures" / station.name, verdicts) if station.pictures.keep else None
-    server = isinstance(station.link, links.ModbusServerConfig)
+    server = isinstance(station.link, ModbusServerConfig)
     setup = Setup(
         station.name,
         replace(station.cycle.settings(), settle=SETTLE if server else 0.0),

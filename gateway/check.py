@@ -19,7 +19,8 @@ from gateway import recipe as recipe_book
 from gateway.config import ConfigError, GatewayConfig, Loaded, StationConfig
 from gateway.probe import Probed, probe
 from gateway.recipe import Recipe, RecipeError
-from protocols.links import ModbusClientConfig, ModbusServerConfig
+from protocols.modbus.client_settings import ModbusClientConfig
+from protocols.modbus.server_settings import ModbusServerConfig
 
 SPACE_LOW = 2**30
 SPACE_NONE = 100 * 2**20

@@ -14,8 +14,9 @@ from gateway import validation, yamlfile
 from gateway.settings import CycleConfig, GatewayConfig, LogConfig, PicturesConfig, StationConfig
 from gateway.vision.settings import SimulatedCamera
 from gateway.yamlfile import Document, FileError, Location, Problem
-from protocols.links import ModbusClientConfig, ModbusServerConfig
+from protocols.modbus.client_settings import ModbusClientConfig
 from protocols.modbus.registers import COMMAND_WORDS, OUTPUT_WORDS
+from protocols.modbus.server_settings import ModbusServerConfig
 
 if TYPE_CHECKING:
     from gateway.recipe import Recipe

@@ -10,7 +10,7 @@ from typing import TextIO
 from gateway.config import GatewayConfig, StationConfig
 from protocols.codec import StringOrder, WordOrder
 from protocols.faults import CATALOGUE, FaultClass
-from protocols.links import ModbusClientConfig, ModbusServerConfig
+from protocols.modbus.client_settings import ModbusClientConfig
 from protocols.modbus.registers import (
     CONTROL_BITS,
     FIELDS,
@@ -24,6 +24,7 @@ from protocols.modbus.registers import (
     Type,
     plc_address,
 )
+from protocols.modbus.server_settings import ModbusServerConfig
 
 _BITS = {"CONTROL": CONTROL_BITS, "STATUS": STATUS_BITS, "RESULT_BITS": RESULT_BITS}
 _TABLE = {Table.COIL: "coil", Table.DISCRETE: "discrete input", Table.INPUT: "input", Table.HOLDING: "holding"}
