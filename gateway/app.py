@@ -18,11 +18,14 @@ import structlog
 from gateway import config as configuration
 from gateway.config import Loaded, StationConfig
 from gateway.history import History, HistoryError
+from gateway.launch import Launched
 from gateway.lock import DataLock
 from gateway.recipe import Recipe
 from gateway.station import Pictures, Setup, Station
 from gateway.supervisor import Supervisor
 from gateway.vision.settings import PoolSettings
+from gateway.worker_process import HeadStart, WorkerProcess
+from gateway.worker_team import Spawn
 from gateway.workers import WorkerPool
 from protocols import links
 from protocols.link import Link
@@ -42,7 +45,7 @@ log = structlog.get_logger("gateway")
 class Gateway:
     """All parts of one running gateway; `run` returns after an orderly stop."""
 
-    def __init__(self, loaded: Loaded, boot_id: int) -> None:
+    def __init__(self, loaded: Loaded, boot_id: int, spawn: Spawn = WorkerProcess) -> None:
         config = loaded.config
         self.config = config
         self.history = History(config.data_dir / "history.sqlite3", boot_id=boot_id, trouble=self._store_trouble)
@@ -53,7 +56,7 @@ class Gateway:
         self.pools: list[WorkerPool] = []
         for station_config, link in zip(config.stations, built, strict=True):
             station = _station(loaded, station_config, link, self.history, boot_id)
-            pool = WorkerPool(_pool_settings(station_config, loaded.recipes[station.name]), station)
+            pool = WorkerPool(_pool_settings(station_config, loaded.recipes[station.name]), station, spawn=spawn)
             station.use(pool)
             link.attach(station)
             self.stations.append(station)
@@ -153,8 +156,8 @@ def _pool_settings(station: StationConfig, recipes: tuple[Recipe, ...]) -> PoolS
     )
 
 
-async def _serve(loaded: Loaded, boot_id: int) -> None:
-    gateway = Gateway(loaded, boot_id)
+async def _serve(loaded: Loaded, boot_id: int, spawn: Spawn) -> None:
+    gateway = Gateway(loaded, boot_id, spawn)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, gateway.stop.set)
@@ -164,19 +167,26 @@ async def _serve(loaded: Loaded, boot_id: int) -> None:
     await gateway.run()
 
 
-def run(path: Path) -> None:
-    """Run the gateway of this configuration file until SIGTERM or SIGINT.
+def run(path: Path, launched: Launched | None = None) -> None:
+    """Run the gateway of this configuration file until SIGTERM or SIGINT; `launched` becomes its first vision process.
 
     Raises ConfigError, LockedError, LinkError, HistoryError or GaveUpError, each with a sentence for the user.
     """
-    loaded = configuration.read(path)
+    spawn = HeadStart(launched)
+    try:
+        _run(configuration.read(path), spawn)
+    finally:
+        spawn.discard()
+
+
+def _run(loaded: Loaded, spawn: HeadStart) -> None:
     lock = DataLock(loaded.config.data_dir)
     boot_id = lock.take()
     log_file = logs.configure(loaded.config.log.level, loaded.config.log.format)
     try:
         for warning in loaded.warnings:
             log.warning("doubtful", detail=str(warning))
-        _run_loop(partial(_serve, loaded, boot_id))
+        _run_loop(partial(_serve, loaded, boot_id, spawn))
         log.info("stopped")
     except* Exception as errors:  # noqa: BLE001 - the process's boundary: of what a task group wraps, the user gets one
         raise _first(errors) from None

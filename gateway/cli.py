@@ -83,6 +83,9 @@ def _refuse(error: BaseException) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
+    from gateway.launch import ahead
+
+    launched = ahead()  # before all else: it loads its libraries while this process loads its own
     from gateway import app
     from gateway.config import ConfigError
     from gateway.history import HistoryError
@@ -91,7 +94,7 @@ def _run(options: argparse.Namespace) -> int:
     from protocols.link import LinkError
 
     try:
-        app.run(options.file)
+        app.run(options.file, launched)
     except (ConfigError, LockedError, LinkError, HistoryError, GaveUpError) as error:
         return _refuse(error)
     return 0

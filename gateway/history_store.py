@@ -125,6 +125,7 @@ class Store:
         self._files: tuple[tuple[int, int], ...] = ()
         self._watched = tuple(str(file) for file in companions(path)[:2])
         self._condemned: HistoryError | None = None
+        self._full = True
 
     # ── opening ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -190,6 +191,7 @@ class Store:
         if mode != "wal":
             text = f"{self.path}: this file system cannot keep a write-ahead log; put data_dir on a local disk."
             raise HistoryRefusedError(Code.STORE_WRITE, text)
+        self._full = True
         for pragma in ("synchronous = FULL", "wal_autocheckpoint = 0", f"journal_size_limit = {WAL_LIMIT}"):
             raw.execute(f"PRAGMA {pragma}")
         if self.path.stat().st_size <= CHECKED_BYTES:
@@ -236,7 +238,7 @@ class Store:
         durable = any(isinstance(row, Inspection) for row in rows)
         with self._errors():
             raw = self._connection(budget)
-            raw.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
+            self._sync(raw, full=durable)
             self._begin(raw, budget)
             for row in rows:
                 if isinstance(row, Inspection):
@@ -250,7 +252,7 @@ class Store:
         """Write a little to the disk, as proof that it can be done; HistoryError."""
         with self._errors():
             raw = self._connection(0)
-            raw.execute("PRAGMA synchronous = FULL")
+            self._sync(raw, full=True)
             raw.execute("UPDATE run SET boot_id = boot_id WHERE id = ?", (self.run,))
 
     def prune(self, keep_rows: int, keep_days: float | None, batch: int) -> int:
@@ -260,7 +262,7 @@ class Store:
         before = None if keep_days is None else time.time() - keep_days * 86400
         with self._errors():
             raw = self._connection(0)
-            raw.execute("PRAGMA synchronous = NORMAL")
+            self._sync(raw, full=False)
             deleted = raw.execute(schema.PRUNE, {"batch": batch, "rows": keep_rows, "before": before})
             return deleted.rowcount
 
@@ -307,6 +309,12 @@ class Store:
         except OSError:
             return ()
         return tuple((stat.st_dev, stat.st_ino) for stat in found)
+
+    def _sync(self, raw: sqlite3.Connection, *, full: bool) -> None:
+        """Whether the next transaction is on the disk when it ends; asked for only where it differs from the last."""
+        if full is not self._full:
+            raw.execute(f"PRAGMA synchronous = {'FULL' if full else 'NORMAL'}")
+            self._full = full
 
     def _begin(self, raw: sqlite3.Connection, budget: float) -> None:
         """Take the write lock, within `budget` seconds."""

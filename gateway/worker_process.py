@@ -7,23 +7,18 @@ import contextlib
 import os
 import signal
 import socket
-import subprocess
-import sys
 import tempfile
 from enum import Enum
 from pathlib import Path
 from typing import Protocol
 
+from gateway.launch import Launched, launch
 from gateway.vision import wire
 from gateway.vision.settings import FramesConfig, PoolSettings, as_json
 
 _STDERR_LIMIT = 8192
 _FATAL = b"Fatal Python error"
 """How faulthandler begins its report of a deadly signal: the process is lost, though it lives for milliseconds yet."""
-
-
-_COMMAND = (sys.executable, "-P", "-X", "faulthandler", "-m", "gateway.vision.worker")
-"""-P: the files of the working folder are no modules."""
 
 
 class WorkerOwner(Protocol):
@@ -70,23 +65,6 @@ def make_ring(frames: FramesConfig) -> int:
     return ring
 
 
-def worker_environment(frames: FramesConfig) -> dict[str, str]:
-    """The environment of a vision process: no telemetry, no hidden thread pools, no image bombs."""
-    root = str(Path(__file__).resolve().parent.parent)
-    others = os.environ.get("PYTHONPATH")
-    return {
-        **os.environ,
-        "PYTHONPATH": root if not others else root + os.pathsep + others,
-        "ORT_DISABLE_TELEMETRY": "1",
-        "OPENCV_IO_MAX_IMAGE_PIXELS": str(frames.max_bytes),
-        "OMP_NUM_THREADS": "1",
-        "OPENBLAS_NUM_THREADS": "1",
-        # mallopt(3): a frame's buffer is kept for the next frame; mapped anew each time it costs 2800 page faults.
-        "MALLOC_MMAP_THRESHOLD_": str(64 << 20),
-        "MALLOC_TRIM_THRESHOLD_": str(256 << 20),
-    }
-
-
 class Phase(Enum):
     """Where a process is in its life."""
 
@@ -98,7 +76,9 @@ class Phase(Enum):
 class WorkerProcess:
     """A vision process behind a socket pair; to be made and used in the thread of the event loop."""
 
-    def __init__(self, settings: PoolSettings, recipe: Path, ring: int, owner: WorkerOwner) -> None:
+    def __init__(
+        self, settings: PoolSettings, recipe: Path, ring: int, owner: WorkerOwner, launched: Launched | None = None
+    ) -> None:
         self.recipe = recipe
         self.labels: frozenset[str] | None = None
         self._owner = owner
@@ -106,40 +86,20 @@ class WorkerProcess:
         self._splitter = wire.Splitter()
         self._said = bytearray()
         self._phase = Phase.ALIVE
-        self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
-        self._stderr, their_stderr = os.pipe()
-        try:
-            # Started from the loop's thread, which lives as long as the control process: the parent-death signal of
-            # Linux follows the thread, not the process.
-            self._process = subprocess.Popen(
-                [*_COMMAND, str(theirs.fileno()), str(ring), str(os.getpid())],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=their_stderr,
-                pass_fds=(theirs.fileno(), ring),
-                env=worker_environment(settings.frames),
-            )
-        except OSError:
-            self._socket.close()
-            os.close(self._stderr)
-            raise
-        finally:
-            theirs.close()
-            os.close(their_stderr)
-        self._socket.setblocking(False)
-        os.set_blocking(self._stderr, False)
+        launched = launched or launch()
+        self._process, self._socket, self._stderr = launched.process, launched.socket, launched.stderr
         self._loop.add_reader(self._socket.fileno(), self._readable)
         self._loop.add_reader(self._stderr, self._said_something)
-        self.send(
-            wire.Start(
-                camera=as_json(settings.camera),
-                engine=as_json(settings.engine),
-                worker=as_json(settings.worker),
-                frames=as_json(settings.frames),
-                recipe=str(recipe),
-                content=settings.contents.get(recipe),
-            )
+        start = wire.Start(
+            camera=as_json(settings.camera),
+            engine=as_json(settings.engine),
+            worker=as_json(settings.worker),
+            frames=as_json(settings.frames),
+            recipe=str(recipe),
+            content=settings.contents.get(recipe),
         )
+        with contextlib.suppress(OSError):  # it is gone already: the end of its socket will tell
+            socket.send_fds(self._socket, [wire.encode(start)], [ring])
 
     @property
     def pid(self) -> int:
@@ -228,6 +188,24 @@ class WorkerProcess:
     def _last_words(self) -> str:
         text = self._said.decode(errors="replace").strip()
         return f", having said: {text}" if text else ""
+
+
+class HeadStart:
+    """Makes worker processes; the first one is the process that was launched ahead, if there is one."""
+
+    def __init__(self, launched: Launched | None) -> None:
+        self._launched = launched
+
+    def __call__(self, settings: PoolSettings, recipe: Path, ring: int, owner: WorkerOwner) -> WorkerProcess:
+        """A worker for this recipe."""
+        launched, self._launched = self._launched, None
+        return WorkerProcess(settings, recipe, ring, owner, launched)
+
+    def discard(self) -> None:
+        """End the process that nobody took."""
+        if self._launched is not None:
+            self._launched.discard()
+            self._launched = None
 
 
 def _exit(code: int) -> str:

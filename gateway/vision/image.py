@@ -13,7 +13,7 @@ from gateway.vision.frames import Pixels
 from protocols.faults import Code
 
 SAMPLES = 2000
-"""Pixels looked at in a frame: enough for brightness and identity, some ten microseconds whatever its size."""
+"""Pixels looked at: enough for brightness and identity, some ten microseconds whatever the picture's size."""
 UNIFORM, BLACK, WHITE = 6, 8, 247
 """Grey levels: spread below which a frame shows nothing, mean below which it is black, above which saturated."""
 PADDING = 114
@@ -31,17 +31,18 @@ class FrameCheck:
 
     def __init__(self, frozen_check: bool) -> None:
         self._frozen_check = frozen_check
-        self._last: Pixels | None = None
+        self._last: bytes | None = None
 
     def fault(self, pixels: Pixels) -> tuple[Code, str] | None:
-        """Why this new frame cannot be judged, or None."""
+        """Why this new frame, as it is or resized, cannot be judged; or None."""
         points = sample(pixels).copy()
         if self._frozen_check:
-            last, self._last = self._last, points
-            if last is not None and np.array_equal(last, points):
+            last, self._last = self._last, points.tobytes()
+            if last == self._last:
                 return Code.FRAME_REPEATED, "the frame is the one before: the camera stands still"
-        flat = points.reshape(points.shape[0] * points.shape[1], -1)
-        mean, spread = float(flat.mean()), int((flat.max(axis=0).astype(np.int16) - flat.min(axis=0)).max())
+        flat = points.reshape(1, -1, points.shape[2]) if points.ndim == 3 else points.reshape(1, -1)
+        mean = sum(cv2.mean(flat)) / (points.shape[2] if points.ndim == 3 else 1)
+        spread = int((cv2.reduce(flat, 1, cv2.REDUCE_MAX) - cv2.reduce(flat, 1, cv2.REDUCE_MIN)).max())
         if mean < BLACK:
             return Code.IMAGE_INVALID, f"the frame is black (mean grey {mean:.0f})"
         if mean > WHITE:
@@ -73,6 +74,8 @@ class Resizer:
         self._key: tuple[int, int] | None = None
         self._steps: tuple[tuple[Pixels, int], ...] = ()
         self._placement = Placement(1, 1, 0, 0, target.shape[1], target.shape[0])
+        self.picture = target
+        """What of the buffer the frame covers: all but a letterbox's borders."""
 
     def put(self, pixels: Pixels) -> Placement:
         """Write the frame into the buffer; where it came to lie."""
@@ -92,7 +95,7 @@ class Resizer:
             top, left = (rows - inner_rows) // 2, (columns - inner_columns) // 2
             rows, columns = inner_rows, inner_columns
             self._target[:] = PADDING
-        inner = self._target[top : top + rows, left : left + columns]
+        inner = self.picture = self._target[top : top + rows, left : left + columns]
         self._steps = tuple(_steps(height, width, inner))
         self._placement = Placement(columns / width, rows / height, left, top, width, height)
         self._key = (height, width)

@@ -91,9 +91,10 @@ class Inspector:
     def _walk_through(self) -> None:
         """Once through everything but the camera, so that the first part does not pay for first uses."""
         frame = np.zeros((1024, 1280, 3), np.uint8)
-        FrameCheck(frozen_check=True).fault(frame)
         with contextlib.suppress(EngineError, TaskError):
-            self._task.decode(self._engine.run(), self._resizer.put(frame))
+            placement = self._resizer.put(frame)
+            FrameCheck(frozen_check=True).fault(self._resizer.picture)
+            self._task.decode(self._engine.run(), placement)
 
     def inspect(self, order: wire.Inspect) -> None:
         """Answer one trigger: exposed as soon as the frame is there, then observed, whatever goes wrong."""
@@ -104,8 +105,8 @@ class Inspector:
         try:
             pixels, utc, grab = self._frame(order)
             self._faults.after_exposure(order.part_id, order.attempt)
-            self._judgeable(pixels, order.reuse_frame)
             placement = self._resizer.put(pixels)
+            self._judgeable(self._resizer.picture, order.reuse_frame)
             begin = time.perf_counter()
             outputs = self._engine.run()
             infer = time.perf_counter() - begin
@@ -133,8 +134,8 @@ class Inspector:
                 continue
             found[0].reshape(-1)[:: mmap.PAGESIZE].max()
             if not self._touched:
-                FrameCheck(frozen_check=True).fault(found[0])
                 placement = self._resizer.put(found[0])
+                FrameCheck(frozen_check=True).fault(self._resizer.picture)
                 with contextlib.suppress(EngineError, TaskError):
                     self._task.decode(self._engine.run(), placement)
             self._touched.add(slot)

@@ -45,6 +45,20 @@ class Channel:
         """Whether something came within that time."""
         return bool(select.select([self._socket], [], [], seconds)[0])
 
+    def start(self) -> tuple[wire.Start, int]:
+        """The first message, and the descriptor of the frame ring that comes with it; EOFError, WireError."""
+        rings: list[int] = []
+        while True:
+            data, received, _, _ = socket.recv_fds(self._socket, 65536, 1)
+            rings += received
+            if not data:
+                raise EOFError
+            for body in self._splitter.feed(data):
+                message = wire.decode_from_control(body)
+                if not isinstance(message, wire.Start) or not rings:
+                    raise wire.WireError("the first message is not start with a frame ring")
+                return message, rings[0]
+
     def receive(self) -> Iterator[wire.ToWorker]:
         """The messages of one read; EOFError when the control process is gone."""
         data = self._socket.recv(65536)
@@ -55,18 +69,16 @@ class Channel:
 
 
 def main(arguments: list[str]) -> None:
-    """Serve the control process whose socket, frame ring and process id the arguments name, until it is gone."""
+    """Serve the control process whose socket and process id the arguments name, until it is gone."""
     for terminal in (signal.SIGINT, signal.SIGTERM):
         signal.signal(terminal, signal.SIG_IGN)  # the control process decides when its workers end
     faulthandler.enable()
-    connection, ring, parent = (int(argument) for argument in arguments)
+    connection, parent = (int(argument) for argument in arguments)
     _die_with(parent)
     channel = Channel(socket.socket(fileno=connection))
+    _import_ahead()
     try:
-        messages = channel.receive()
-        start = next(messages)
-        if not isinstance(start, wire.Start):
-            raise wire.WireError("the first message is not start")
+        start, ring = channel.start()
         _serve(channel, start, ring)
     except (EOFError, BrokenPipeError, ConnectionResetError):
         pass
@@ -81,6 +93,7 @@ def _serve(channel: Channel, start: wire.Start, ring: int) -> None:
         return
     watch = CameraWatch(channel, inspector)
     watch.open()
+    _give_back()
     channel.send(wire.Ready(inspector.facts))
     while True:
         if not channel.wait(watch.pause()):
@@ -99,9 +112,16 @@ def _serve(channel: Channel, start: wire.Start, ring: int) -> None:
                     raise wire.WireError("a second start")
 
 
+def _import_ahead() -> None:
+    """What is needed whatever the settings say: the control process reads its configuration meanwhile."""
+    import gateway.recipe
+    import gateway.vision.engines.ort  # noqa: F401
+
+
 def _prepare(channel: Channel, start: wire.Start, ring: int) -> Inspector | None:
     """Load everything; None if it cannot be, then the control process knows why."""
-    # Only now the heavy imports: limits and parent-death signal are set.
+    # OpenCV reads it when it is loaded: no picture may unpack to more than a slot of the ring holds.
+    os.environ["OPENCV_IO_MAX_IMAGE_PIXELS"] = str(start.frames["max_bytes"])
     from gateway.recipe import RecipeError
     from gateway.vision.engines import EngineError
     from gateway.vision.inspector import Inspector
@@ -189,6 +209,12 @@ def _limit(config: WorkerConfig) -> None:
             hard = resource.getrlimit(which)[1]
             value = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
             resource.setrlimit(which, (value, value))
+
+
+def _give_back() -> None:
+    """Give memory that only the start needed back to the system (malloc_trim(3)); it would stay for ever otherwise."""
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _die_with(parent: int) -> None:

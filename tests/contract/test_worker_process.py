@@ -20,7 +20,7 @@ import numpy as np
 import psutil
 import pytest
 
-from gateway import worker_process
+from gateway import launch
 from gateway.inspection import Inspection, Observation, Trigger
 from gateway.vision import wire
 from gateway.vision.settings import (
@@ -468,7 +468,7 @@ async def test_whatever_a_process_does_it_ends_as_a_dead_one(
     kind: str, recipe: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     code = f"import os, socket, sys, time; s = socket.socket(fileno=int(sys.argv[1])); {PLAYED[kind]}"
-    monkeypatch.setattr(worker_process, "_COMMAND", (sys.executable, "-c", code))
+    monkeypatch.setattr(launch, "COMMAND", (sys.executable, "-c", code))
     settings, owner = settings_of(recipe), Owner()
     ring = make_ring(settings.frames)
     worker = WorkerProcess(settings, recipe, ring, owner)

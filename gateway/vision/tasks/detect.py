@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -37,30 +38,34 @@ class Detect:
             rows = rows[0]
         if rows.ndim != 2 or rows.shape[1] != COLUMNS or rows.dtype.kind != "f":
             raise TaskError(Code.OUTPUT_INVALID, f"the network's output has shape {rows.shape}, not [1, n, 6]")
-        if not np.isfinite(rows).all():
+        if not math.isfinite(rows.sum(dtype=np.float64)):  # one pass: NaN and infinity survive a sum
             raise TaskError(Code.OUTPUT_INVALID, "the network's output holds NaN or infinite numbers")
-        kept = rows[rows[:, 4] >= self._min_score]
-        return self._findings(kept, placement) if len(kept) else ()
+        kept = rows[rows[:, 4] >= self._min_score].tolist()
+        return self._findings(kept, placement) if kept else ()
 
-    def _findings(self, rows: Tensor, placement: Placement) -> tuple[Finding, ...]:
-        scores, classes = rows[:, 4], rows[:, 5]
-        if scores.max() > 1 + ROUNDING:
-            raise TaskError(Code.OUTPUT_INVALID, f"the network gave a score of {scores.max():g}; it must lie in 0..1")
-        if (classes != np.round(classes)).any() or classes.min() < 0 or classes.max() >= len(self.labels):
-            text = f"the network named a class outside 0..{len(self.labels) - 1}; compare task.classes with the model"
-            raise TaskError(Code.OUTPUT_INVALID, text)
-        p = placement
-        boxes = rows[:, :4].astype(np.float64)
-        boxes = (boxes - (p.left, p.top, p.left, p.top)) / (p.scale_x, p.scale_y, p.scale_x, p.scale_y)
-        np.clip(boxes, 0, (p.width, p.height, p.width, p.height), out=boxes)
-        solid = (boxes[:, 2:] - boxes[:, :2] >= MIN_SIDE).all(axis=1)
-        best = np.argsort(-scores[solid], kind="stable")[:MAX_FINDINGS]
-        chosen = np.flatnonzero(solid)[best]
-        picked = zip(classes[chosen].astype(int).tolist(), scores[chosen].tolist(), boxes[chosen].tolist(), strict=True)
-        return tuple(
-            Finding(self.labels[number], min(score, 1.0), (x1, y1, x2, y2))
-            for number, score, (x1, y1, x2, y2) in picked
-        )
+    def _findings(self, rows: list[list[float]], p: Placement) -> tuple[Finding, ...]:
+        """In plain Python: for the few rows of a part it costs a third of what array calls do."""
+        rows.sort(key=_by_score)
+        if rows[0][4] > 1 + ROUNDING:
+            raise TaskError(Code.OUTPUT_INVALID, f"the network gave a score of {rows[0][4]:g}; it must lie in 0..1")
+        found: list[Finding] = []
+        for left, top, right, bottom, score, number in rows:
+            if number != int(number) or not 0 <= number < len(self.labels):
+                text = f"the network named a class outside 0..{len(self.labels) - 1}"
+                raise TaskError(Code.OUTPUT_INVALID, f"{text}; compare task.classes with the model")
+            x1, x2 = _within((left - p.left) / p.scale_x, p.width), _within((right - p.left) / p.scale_x, p.width)
+            y1, y2 = _within((top - p.top) / p.scale_y, p.height), _within((bottom - p.top) / p.scale_y, p.height)
+            if x2 - x1 >= MIN_SIDE and y2 - y1 >= MIN_SIDE and len(found) < MAX_FINDINGS:
+                found.append(Finding(self.labels[int(number)], min(score, 1.0), (x1, y1, x2, y2)))
+        return tuple(found)
+
+
+def _by_score(row: list[float]) -> float:
+    return -row[4]
+
+
+def _within(value: float, limit: int) -> float:
+    return min(max(value, 0.0), float(limit))
 
 
 def _output_name(outputs: Mapping[str, tuple[int, ...]]) -> str:
