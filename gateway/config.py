@@ -81,7 +81,9 @@ def _checked(path: Path, *, with_recipes: bool) -> Loaded:
         problems += found
     problems += (document.problem(place, text) for place, text in mistakes(stations))
     data_dir = document.at(("data_dir",))
-    if isinstance(data_dir, str) and data_dir and (text := _unusable_folder(Path(data_dir))):
+    if data_dir == "":
+        problems.append(document.problem(("data_dir",), "is empty; name a folder"))
+    elif isinstance(data_dir, str) and (text := _unusable_folder(Path(data_dir))):
         problems.append(document.problem(("data_dir",), text))
     if problems or config is None:
         raise ConfigError(sorted(problems, key=lambda problem: (problem.file != str(path), problem.line)))
@@ -288,7 +290,7 @@ def _unusable_folder(folder: Path) -> str | None:
     """Why `folder` can neither be used nor made, or None."""
     try:
         nearest = folder
-        while not nearest.exists() and nearest != nearest.parent:
+        while not _there(nearest) and nearest != nearest.parent:
             nearest = nearest.parent
         if not nearest.is_dir():
             return f"{nearest} is not a folder; name another place"
@@ -297,3 +299,12 @@ def _unusable_folder(folder: Path) -> str | None:
     if not os.access(nearest, os.W_OK | os.X_OK):
         return f"{nearest} is not writable for this user; change its permissions or name another place"
     return None
+
+
+def _there(path: Path) -> bool:
+    """Whether something has this name, be it a link that leads nowhere: that is in the way too."""
+    try:
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return True

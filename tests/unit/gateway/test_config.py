@@ -171,6 +171,7 @@ def test_loading_makes_nothing(place: Path) -> None:
         ("data_dir: data", "data_dir: line.yaml", "2:1: data_dir: line.yaml is not a folder; name another place"),
         ("data_dir: data", "data_dir: " + "x" * 300, "2:1: data_dir: cannot be used (File name too long)"),
         ("[one, two]", f"[one, {'x' * 300}]", "8:20: stations[0].recipes[1]: " + "x" * 300 + ": there is no"),
+        ("data_dir: data", 'data_dir: ""', "2:1: data_dir: is empty; name a folder"),
         ("data_dir: data", "data_dir: line.yaml/x", "2:1: data_dir: line.yaml is not a folder; name another place"),
     ],
 )  # fmt: skip
@@ -375,3 +376,10 @@ def test_a_station_can_be_made_without_a_file() -> None:
         {"name": "a", "link": {"kind": "loopback"}, "camera": {"kind": "simulated"}, "recipes": ["x"]}
     )
     assert station.cycle.settings() == CycleSettings()
+
+
+def test_a_link_that_leads_nowhere_is_no_data_dir(place: Path) -> None:
+    (place.parent / "loop").symlink_to("loop")
+    change(place, "data_dir: data", "data_dir: loop/x")
+    with pytest.raises(ConfigError, match="loop is not a folder; name another place"):
+        configuration.load(place)
