@@ -95,7 +95,7 @@ def test_all_findings_come_at_once(config: Path) -> None:
 
 
 def test_warnings_do_not_fail(config: Path) -> None:
-    config.write_text(CONFIG.replace("port: 5020, unit: 1", "host: 192.168.3.4, port: 5021, unit: 1"))
+    config.write_text(CONFIG.replace("port: 5020, unit: 1", "host: 192.168.3.4, port: 5021, unit: 1, allow: any"))
     report = check(config, computer(space=2**29))
     assert (report.exit_code, report.summary) == (0, "0 errors, 2 warnings")
 

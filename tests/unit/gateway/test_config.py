@@ -153,7 +153,7 @@ def test_loading_makes_nothing(place: Path) -> None:
         ("5020, unit: 2", "5020, unit: 2, max_connections: 5", "stations[1].link.port: 127.0.0.1:5020 is shared with"),
         (
             "host: 127.0.0.1, port: 5020, unit: 2",
-            "host: 0.0.0.0, port: 5020, unit: 2",
+            "host: 0.0.0.0, port: 5020, unit: 2, allow: any",
             "15:33: stations[1].link.host: 0.0.0.0:5020 and 127.0.0.1:5020 of stations[0] are the same port",
         ),
         ("grab_timeout_ms: 200", "grab_timeout_ms: 300", "12:31: stations[0].cycle.grab_timeout_ms: 300 must be less"),
@@ -229,7 +229,7 @@ def test_two_stations_may_not_share_words_of_one_plc(place: Path) -> None:
     [
         (
             "host: 127.0.0.1, port: 5020, unit: 1",
-            "host: 192.168.0.10, port: 5021, unit: 1",
+            "host: 192.168.0.10, port: 5021, unit: 1, allow: any",
             "6:33: stations[0].link.host: 192.168.0.10 lets everybody who reaches this computer command the station",
         ),
         ("deadline_ms: 300", "heartbeat_ms: 501", "stations[0].cycle.plc_heartbeat_timeout_ms: 1000 is less than two"),
