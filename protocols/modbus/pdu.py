@@ -257,7 +257,7 @@ class Units:
         if unit in self._units:
             others = self._units[unit].images
             for other in others:
-                if overlap := registers.overlap(other.map):
+                if overlap := other.map.overlap(registers):
                     raise MapError(f"two stations of unit {unit} overlap: {overlap}; move one of them")
             others.append(image)
         else:
