@@ -82,11 +82,11 @@ class ModbusServerConfig(Orders):
     def _says_who_may_connect(self) -> Self:
         for text in () if self.allow == ANY else self.allow:
             if text == "any":
-                raise ValueError("allow: write the word any alone, or a list without it")
+                raise ValueError("allow has the word any beside others; write it alone, or leave it out")
             network(text)
         for text in self.plc:
             if network(text).num_addresses != 1:
-                raise ValueError(f"plc: {text!r} is a network; give the address of each PLC")
+                raise ValueError(f"{text!r} in plc is a network; give the address of each PLC")
         if not self.allow and not loopback(self.host):
             raise ValueError(
                 f"{self.place} can be reached from other computers and allow does not say from which; add "
