@@ -19,6 +19,7 @@ from benchmarks.report import Table
 BENCHMARKS = {
     "reads": "modbus_server",
     "polls": "polls",
+    "many": "many",
     "path": "path",
     "throughput": "throughput",
     "start": "start",

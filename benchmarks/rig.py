@@ -171,19 +171,22 @@ def environment() -> dict[str, str]:
 
 @contextmanager
 def gateway(recipe: Path, camera: dict[str, Any], *, stations: int = 1, **settings: Any) -> Iterator[Gateway]:
-    """Run a gateway whose stations all have this recipe, camera and other settings; stopped in order at the end."""
+    """Run a gateway whose stations all have this recipe, camera and other settings; stopped in order at the end.
+
+    `cycle` and `link` are laid over what a benchmark needs.
+    """
     with folder() as place:
         port, file = free_port(), place / "gateway.yaml"
         # no FAULT because something else takes the processor for a while: a delay shall be seen as one
         cycle = {"deadline_ms": 10_000, "grab_timeout_ms": 5_000, **settings.pop("cycle", {})}
+        link = {"kind": "modbus_server", "port": port, **settings.pop("link", {})}
         station = {"camera": camera, "recipes": [str(recipe)], "cycle": cycle, **settings}
         config = {
             "name": "bench",
             "data_dir": "data",
             "log": {"level": "info", "format": "json"},
             "stations": [
-                {"name": f"cell{unit}", "link": {"kind": "modbus_server", "port": port, "unit": unit}, **station}
-                for unit in range(1, stations + 1)
+                {"name": f"cell{unit}", "link": {**link, "unit": unit}, **station} for unit in range(1, stations + 1)
             ],
         }
         file.write_text(json.dumps(config), encoding="utf-8")

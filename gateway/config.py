@@ -15,7 +15,7 @@ from gateway.settings import CycleConfig, GatewayConfig, LogConfig, PicturesConf
 from gateway.vision.settings import SimulatedCamera
 from gateway.yamlfile import Document, FileError, Location, Problem
 from protocols.modbus.client_settings import ModbusClientConfig
-from protocols.modbus.server_settings import ModbusServerConfig
+from protocols.modbus.server_settings import ModbusServerConfig, same_port
 
 if TYPE_CHECKING:
     from gateway.recipe import Recipe
@@ -221,17 +221,15 @@ def _server_clash(first: ModbusServerConfig, second: ModbusServerConfig) -> tupl
         return None
     where = f"{second.host}:{second.port}"
     if first.host != second.host:
-        if not (second.port and (_any_address(first.host) or _any_address(second.host))):
+        if not same_port(first, second):
             return None
         return "host", f"{where} and {first.host}:{first.port} of {{other}} are the same port; use one host for both"
-    if first.unit == second.unit:
-        return (
-            "unit",
-            f"{second.unit} at {where} is already that of {{other}}; give each station at a port its own unit",
-        )
+    if first.unit == second.unit and (overlap := first.registers().overlap(second.registers())):
+        text = f"{second.unit} at {where} is already that of {{other}}; give each station at a port its own unit"
+        return "unit", f"{text}, or addresses of its own: {overlap} overlap"
     if first.limits() != second.limits():
-        text = f"{where} is shared with {{other}}, which sets other limits (max_connections, …_timeout_s)"
-        return "port", f"{text}; set the same, or use another port"
+        text = f"{where} is shared with {{other}}, which sets other limits (max_connections, …_timeout_s, allow, plc"
+        return "port", f"{text}, connect…, unknown_unit); set the same, or use another port"
     return None
 
 
@@ -260,9 +258,8 @@ def doubts(config: GatewayConfig) -> Iterator[tuple[Location, str]]:
 
 def _station_doubts(station: StationConfig) -> Iterator[tuple[Location, str]]:
     cycle, link = station.cycle, station.link
-    if isinstance(link, ModbusServerConfig) and not _loopback(link.host):
-        text = f"{link.host} lets everybody who reaches this computer command the station, as Modbus knows no password"
-        yield ("link", "host"), f"{text}; keep the port inside the machine's network"
+    if isinstance(link, ModbusServerConfig):
+        yield from _listener_doubts(link, cycle.deadline_ms)
     if cycle.plc_heartbeat_timeout_ms < 2 * cycle.heartbeat_ms:
         text = f"{cycle.plc_heartbeat_timeout_ms:g} is less than two of our own heartbeats ({cycle.heartbeat_ms:g} ms)"
         yield ("cycle", "plc_heartbeat_timeout_ms"), f"{text}; one late poll of the PLC would stop the station"
@@ -271,19 +268,16 @@ def _station_doubts(station: StationConfig) -> Iterator[tuple[Location, str]]:
         yield ("cycle", "grace_s"), f"{text}; a running inspection may be cut off at shutdown"
 
 
-def _any_address(host: str) -> bool:
-    return host in ("", "0.0.0.0", "::", "*")  # noqa: S104 - compared, not bound
-
-
-def _loopback(host: str) -> bool:
-    if host in ("127.0.0.1", "::1", "localhost"):
-        return True
-    import ipaddress  # on the start path only where it is needed
-
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+def _listener_doubts(link: ModbusServerConfig, deadline_ms: float) -> Iterator[tuple[Location, str]]:
+    if link.open_to_all:
+        text = f"{link.host} lets everybody who reaches this computer command the station, as Modbus knows no password"
+        yield ("link", "host"), f"{text}; name the masters in allow, and keep the port inside the machine's network"
+    if link.everywhere:
+        text = f"{link.host} listens in every network of this computer, the office's too"
+        yield ("link", "host"), f"{text}; give this computer's address in the machine's network"
+    if 0 < link.held_reply_ms <= deadline_ms:
+        text = f"{link.held_reply_ms:g} is not more than deadline_ms ({deadline_ms:g})"
+        yield ("link", "held_reply_ms"), f"{text}; the PLC may be answered before the result is there"
 
 
 def _unusable_folder(folder: Path) -> str | None:

@@ -75,24 +75,25 @@ class _Devices:
 
 
 class _Listener:
-    """A shared server, and who has which of its units."""
+    """A shared server, and who has which of its registers."""
 
     def __init__(self, config: ModbusServerConfig, name: str, on_event: OnEvent) -> None:
         self.server = config.listener(on_event)
         self._first = name
         self._limits = config.limits()
-        self._names: dict[int, str] = {}
+        self._stations: list[tuple[str, ModbusServerConfig]] = []
 
     def add(self, config: ModbusServerConfig, name: str) -> Link:
-        if config.unit in self._names:
-            raise MapError(
-                f"{self._names[config.unit]} and {name} both want unit {config.unit} on {config.place}; "
-                "give each its own unit or port"
-            )
+        for other, its in self._stations:
+            if its.unit == config.unit and (overlap := its.registers().overlap(config.registers())):
+                raise MapError(
+                    f"{other} and {name} both want unit {config.unit} on {config.place}, where {overlap} overlap; "
+                    "give each its own unit, addresses or port"
+                )
         if config.limits() != self._limits:
             raise MapError(
                 f"{self._first} and {name} share {config.place} but set different limits; "
                 "give both the same, or another port"
             )
-        self._names[config.unit] = name
-        return self.server.unit(config.unit, config.codec(), config.registers())
+        self._stations.append((name, config))
+        return self.server.unit(config.unit, config.codec(), config.registers(), config.rules())

@@ -4,20 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import socket
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import Protocol, cast
 
 from typing_extensions import override
 
 from protocols.faults import Code
+from protocols.modbus.admission import Access
+from protocols.modbus.held import HeldAnswer
 from protocols.modbus.mbap import Framer, FramingError
 from protocols.modbus.pdu import Units
+from protocols.modbus.requests import framed
 
 BURST = 64
 """Requests of one connection served in a row before the others have their turn: about 0.2 ms."""
+GIVES_WAY = 10.0
+"""Seconds without a request after which a connection gives way to a new one when all are taken."""
+HELD_BYTES = 4096
+"""Requests behind a held answer: beyond that the connection is not read until it is given."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +39,9 @@ class ServerLimits:
     """Without any request; 0 = for ever, as PLCs connect and stay silent (keep-alive finds the dead ones)."""
     unread_bytes: int = 65536
     """Answers the peer has not read; beyond that the connection is closed."""
+    silent: bool = False
+    """Requests to an unknown unit get no answer instead of exception 0B."""
+    access: Access = field(default_factory=Access)
 
 
 @dataclass(slots=True)
@@ -42,7 +53,11 @@ class ServerCounters:
     exceptions: int = 0
     framing_errors: int = 0
     refused: int = 0
-    """Connections turned away, or dropped for a newer one, at the limit."""
+    """Connections turned away, or dropped for a newer one at the limit."""
+    busy: int = 0
+    """Writes refused because another address holds the command block."""
+    held: int = 0
+    """Answers held until the outcome of their trigger."""
     timed_out: int = 0
     overflowed: int = 0
 
@@ -54,9 +69,6 @@ class Listener(Protocol):
     counters: ServerCounters
     units: Units
 
-    def admit(self, newcomer: Connection) -> bool:
-        """Room for one more?"""
-
     def forget(self, connection: Connection) -> None:
         """This connection has ended."""
 
@@ -67,21 +79,30 @@ class Listener(Protocol):
 class Connection(asyncio.Protocol):
     """One master's connection."""
 
-    def __init__(self, server: Listener, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, server: Listener, loop: asyncio.AbstractEventLoop, peer: str) -> None:
         self.asked = 0
         """Chunks of requests answered."""
-        self.peer = "?"
+        self.peer = peer
         self._server = server
         self._loop = loop
         self._memo = server.units.memo
         self._counters = server.counters
         self._framer = Framer()
         self._frame_since: float | None = None
-        """When the bytes now held began to wait; None while none are held."""
+        """When the bytes now held began to wait; None while none are held, infinite behind a held answer."""
         self._seen = 0
         self._seen_at = loop.time()
         self._transport: asyncio.Transport | None = None
         self._next: asyncio.Handle | None = None
+        self._held: HeldAnswer | None = None
+        self._held_head = b""
+        """Of the request whose answer is held: the header up to the unit."""
+        self._bound: asyncio.TimerHandle | None = None
+
+    @property
+    def open(self) -> bool:
+        """Whether it has been made and not yet lost."""
+        return self._transport is not None
 
     @override
     def __str__(self) -> str:
@@ -90,18 +111,17 @@ class Connection(asyncio.Protocol):
     @override
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
-        address = transport.get_extra_info("peername")
-        self.peer = str(address[0]) if address else "?"
         self._transport.set_write_buffer_limits(high=self._server.limits.unread_bytes)
         _watch_peer(transport.get_extra_info("socket"))
-        if not self._server.admit(self):
-            self._transport.abort()
 
     @override
     def connection_lost(self, exc: Exception | None) -> None:
         self._transport = None
         if self._next is not None:
             self._next.cancel()
+        if self._held is not None:
+            self._held.drop()
+            self._release()
         self._server.forget(self)
 
     @override
@@ -119,12 +139,18 @@ class Connection(asyncio.Protocol):
 
     def _serve(self, data: bytes, transport: asyncio.Transport) -> None:
         """Answer at most BURST requests with one write; the others' turn comes before the rest."""
+        if self._waits():
+            self._keep(data, transport)
+            return
         answers: list[bytes] = []
         broken = ""
         answer, frames = self._server.units.answer, self._framer.feed(data)
         try:
             for frame in islice(frames, BURST):
                 answers.append(answer(frame, self))
+                if not answers[-1] and self._waits():
+                    self._held_head = frame[:7]
+                    break
         except FramingError as error:
             broken = str(error)
         frames.close()
@@ -134,7 +160,7 @@ class Connection(asyncio.Protocol):
             transport.write(b"".join(answers))
         if broken:
             self._broken(broken)
-        elif not transport.is_closing():
+        elif not self._waits() and not transport.is_closing():
             self._wait(transport, progress=bool(answers), more=len(answers) == BURST)
 
     def _wait(self, transport: asyncio.Transport, *, progress: bool, more: bool) -> None:
@@ -154,6 +180,38 @@ class Connection(asyncio.Protocol):
             self._transport.resume_reading()
             self._serve(b"", self._transport)
 
+    def hold(self, held: HeldAnswer, seconds: float) -> None:
+        """Give this answer when it is due, or after so long; requests behind it wait."""
+        self._counters.held += 1
+        self._held = held
+        self._frame_since = math.inf
+        self._bound = self._loop.call_later(seconds, held.release)
+        held.wait(self._give)
+
+    def _waits(self) -> bool:
+        return self._held is not None
+
+    def _keep(self, data: bytes, transport: asyncio.Transport) -> None:
+        self._framer.keep(data)
+        if self._framer.pending > HELD_BYTES:
+            transport.pause_reading()
+
+    def _give(self, answer: bytes) -> None:
+        """The held answer, then what waited behind it."""
+        self._release()
+        transport = self._transport
+        if transport is None or transport.is_closing():
+            return
+        self.asked += 1
+        self._frame_since = self._loop.time()
+        transport.write(self._held_head[:2] + framed(self._held_head[6], answer))
+        self._next = self._loop.call_soon(self._go_on)
+
+    def _release(self) -> None:
+        self._held = None
+        if self._bound is not None:
+            self._bound.cancel()
+
     def _broken(self, why: str) -> None:
         self._counters.framing_errors += 1
         self.turn_out(Code.FRAMING, why)
@@ -167,6 +225,8 @@ class Connection(asyncio.Protocol):
     def overdue(self, now: float) -> str:
         """Why this connection must be closed for its silence, or nothing."""
         limits = self._server.limits
+        if self._held is not None:
+            return ""
         if self._frame_since is not None and now - self._frame_since > limits.frame_timeout:
             return f"a request was begun and not finished within {limits.frame_timeout:g} s"
         if self.asked != self._seen:
@@ -177,7 +237,11 @@ class Connection(asyncio.Protocol):
 
     def silent_for(self, now: float) -> float:
         """Seconds without a request, as far as the sweeps have seen."""
-        return 0.0 if self.asked != self._seen else now - self._seen_at
+        return 0.0 if self.asked != self._seen or self._held is not None else now - self._seen_at
+
+    def idle(self, now: float) -> bool:
+        """Whether it has asked nothing yet, or nothing for a while."""
+        return not self.asked or self.silent_for(now) > GIVES_WAY
 
     def turn_out(self, code: Code, reason: str) -> None:
         """Close at once and report why: once for each peer and kind of offence."""

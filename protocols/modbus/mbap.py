@@ -34,6 +34,10 @@ class Framer:
         """How many bytes are held: of a frame not yet complete, or of frames not yet taken."""
         return len(self._rest)
 
+    def keep(self, data: bytes) -> None:
+        """Take bytes for later: the next `feed` gives them out."""
+        self._rest += data
+
     def feed(self, data: bytes) -> Generator[bytes, None, None]:
         """Each complete frame, header included, in order; raises FramingError behind the last good one.
 

@@ -206,6 +206,21 @@ RESULT_BITS: tuple[Bit, ...] = tuple(
 ) + tuple(Bit(8 + n, f"CHECK_{n}", "named check of the recipe found something") for n in range(8))
 
 
+_TABLE_NAMES = {
+    Table.COIL: "coils",
+    Table.DISCRETE: "discrete inputs",
+    Table.INPUT: "input registers",
+    Table.HOLDING: "holding registers",
+}
+_AREA_TABLES = {
+    "command": Table.HOLDING,
+    "status": Table.INPUT,
+    "mirror": Table.HOLDING,
+    "coils": Table.COIL,
+    "discrete": Table.DISCRETE,
+}
+
+
 @dataclass(frozen=True, slots=True)
 class RegisterMap:
     """Where the blocks of a station lie (PDU addresses); raises MapError when they overlap or leave the table."""
@@ -243,6 +258,21 @@ class RegisterMap:
             "coils": COILS,
             "discrete": DISCRETES,
         }
+
+    def overlap(self, other: RegisterMap) -> str:
+        """What of two stations of one unit lies in the same place, in words; "" when nothing does."""
+        for name, table, start, end in self._areas():
+            for its_name, its_table, its_start, its_end in other._areas():
+                if table is its_table and start < its_end and its_start < end:
+                    kind = _TABLE_NAMES[table]
+                    return f"{name} ({kind} {start}…{end - 1}) and {its_name} ({kind} {its_start}…{its_end - 1})"
+        return ""
+
+    def _areas(self) -> Iterator[tuple[str, Table, int, int]]:
+        """Name, table, first address and the one behind the last of each block."""
+        for name, length in self._lengths().items():
+            base = getattr(self, name)
+            yield name, _AREA_TABLES[name], base, base + length
 
     def places(self, field: Field) -> tuple[tuple[Table, int], ...]:
         """Where a field can be read: table and PDU address of its first word, the preferred one first."""

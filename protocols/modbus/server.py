@@ -3,28 +3,44 @@
 from __future__ import annotations
 
 import asyncio
-import errno
+import math
+import socket
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 
 from protocols.codec import Codec
 from protocols.faults import Code
-from protocols.link import LinkError, LinkState, MapError, Station
+from protocols.link import LinkState, MapError, Station
+from protocols.modbus import identification, listening
+from protocols.modbus.admission import Door, TurnedAwayError, plain
 from protocols.modbus.connection import Connection, ServerCounters, ServerLimits
+from protocols.modbus.held import HeldAnswer
+from protocols.modbus.identification import Identity
 from protocols.modbus.pdu import ExceptionCode, Units
 from protocols.modbus.registers import RegisterMap
+from protocols.modbus.writer import Writer
 from protocols.signals import BLANK_COMMAND, Command, Outputs, Result
 
 OnEvent = Callable[[int, str], None]
 """Told of what a person should know: a fault code and one sentence."""
 
-GIVES_WAY = 10.0
-"""Seconds without a request after which a connection gives way to a new one when all are taken."""
 REMEMBERED = 1024
 """Kinds of refusal told apart; beyond that they are only counted, so that a scan cannot fill memory or log."""
-
+WRITER_SILENCE = 5.0
 
 _RESULT_BITS = slice(10, 12)
 """Of the result block: word 21, of which word 16 is the first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """How one station's block may be written; seconds."""
+
+    writer_silence: float = WRITER_SILENCE
+    """Without a request of the address that writes; then another may. 0 = any may at any time."""
+    held_reply: float = 0.0
+    """How long an FC23 that triggers waits for its outcome at most; 0 = it is answered at once."""
 
 
 class ServerLink:
@@ -33,7 +49,7 @@ class ServerLink:
     Masters come and go, some with a connection for each request; whether the PLC lives is told by its heartbeat.
     """
 
-    def __init__(self, server: ModbusServer, unit: int, codec: Codec, registers: RegisterMap) -> None:
+    def __init__(self, server: ModbusServer, unit: int, codec: Codec, registers: RegisterMap, rules: Rules) -> None:
         self.unit = unit
         self.name = f"modbus unit {unit}"
         self._server = server
@@ -43,7 +59,13 @@ class ServerLink:
         self._command: Command = BLANK_COMMAND
         self._result: Result | None = None
         self._result_block = b""
+        self._held_reply = rules.held_reply
+        self.writer = Writer(rules.writer_silence, server.silent_for, server.door.configured)
         self._image = server.units.add(unit, registers, codec.encode_signature(), self._written)
+        self._image.identity = server.identity
+        self._image.permit = self._permit
+        if rules.held_reply:
+            self._image.hold = self._hold
         self.publish(Outputs())
 
     def attach(self, station: Station) -> None:
@@ -66,6 +88,20 @@ class ServerLink:
             self._station.link_changed(LinkState.UP, f"{self._server.name}, unit {self.unit}")
         await asyncio.get_running_loop().create_future()
 
+    def _permit(self, source: object) -> ExceptionCode | None:
+        """Nothing that reads the block: the write has failed; another master holds it: it must wait."""
+        if self._station is None:
+            return ExceptionCode.SERVER_DEVICE_FAILURE
+        if isinstance(source, Connection) and not self.writer.may(source.peer):
+            return ExceptionCode.SERVER_DEVICE_BUSY
+        return None
+
+    def _hold(self, held: HeldAnswer, source: object) -> bool:
+        if not isinstance(source, Connection):
+            return False
+        source.hold(held, self._held_reply)
+        return True
+
     def _written(self, block: bytes, _source: object) -> None:
         if self._station is None:
             return
@@ -78,55 +114,62 @@ class ModbusServer:
     """One listening address; stations are added by `unit` before `run`."""
 
     def __init__(
-        self, host: str, port: int, *, limits: ServerLimits | None = None, on_event: OnEvent | None = None
+        self,
+        host: str,
+        port: int,
+        *,
+        limits: ServerLimits | None = None,
+        on_event: OnEvent | None = None,
+        identity: Identity | None = None,
     ) -> None:
-        if not 0 <= port <= 65535:  # uvloop would wait for ever
+        if not 0 <= port <= 65535:
             raise MapError(f"modbus server {host}: port {port} does not exist; give one from 1 to 65535")
         self.host = host
         self.port = port
         """As configured; with 0, the real one once `bound` is set."""
         self.name = f"modbus server {host}:{port}"
         self.limits = limits or ServerLimits()
+        self.identity = identity or identification.identity("0")
         self.counters = ServerCounters()
         self.bound = asyncio.Event()
-        self.units = Units(self._refused)
-        self.links: dict[int, ServerLink] = {}
-        self.connections: dict[Connection, None] = {}
-        """Open connections, oldest first."""
+        self.units = Units(self._refused, silent=self.limits.silent)
+        self.links: list[ServerLink] = []
+        self.door: Door[Connection] = Door(self.limits.access, self.limits.connections)
         self._on_event = on_event or (lambda code, text: None)
         self._told: dict[Code, set[tuple[object, ...]]] = {}
 
-    def unit(self, unit: int, codec: Codec | None = None, registers: RegisterMap | None = None) -> ServerLink:
-        """The link of the station with this unit id (1…247); raises MapError when the id is taken or wrong."""
+    @property
+    def connections(self) -> dict[Connection, None]:
+        """Open connections, oldest first."""
+        return self.door.members
+
+    def unit(
+        self, unit: int, codec: Codec | None = None, registers: RegisterMap | None = None, rules: Rules | None = None
+    ) -> ServerLink:
+        """The link of one station with this unit id (1…247).
+
+        Raises MapError when the id is wrong, or the station overlaps another one of this id.
+        """
         if not 1 <= unit <= 247:
             raise MapError(f"{self.name}: unit {unit} does not exist; give one from 1 to 247")
-        if unit in self.links:
-            raise MapError(f"{self.name}: unit {unit} is given to two stations; give each its own")
-        self.links[unit] = link = ServerLink(self, unit, codec or Codec(), registers or RegisterMap())
+        link = ServerLink(self, unit, codec or Codec(), registers or RegisterMap(), rules or Rules())
+        self.links.append(link)
         return link
 
     async def run(self) -> None:
         """Listen until cancelled, then close everything; raises LinkError when the address cannot be had."""
-        server = await self._listen()
+        sockets = await listening.bound(self.host, self.port, self.name)
         try:
-            self.port = server.sockets[0].getsockname()[1]
+            self.port = sockets[0].getsockname()[1]
             self.bound.set()
-            limits = self.limits
-            period = min(1.0, limits.frame_timeout / 4, limits.idle_timeout / 4 or 1.0)
-            while True:
-                await asyncio.sleep(period)
-                self._sweep()
+            async with asyncio.TaskGroup() as tasks:
+                for listener in sockets:
+                    tasks.create_task(listening.accept(listener, partial(self._came, tasks), self._trouble))
+                tasks.create_task(self._sweep_on())
         finally:
             self.bound.clear()
-            server.close()
+            listening.close(sockets)
             await self._close_all()
-
-    async def _listen(self) -> asyncio.Server:
-        loop = asyncio.get_running_loop()
-        try:
-            return await loop.create_server(lambda: Connection(self, loop), self.host, self.port, backlog=128)
-        except (OSError, UnicodeError) as error:
-            raise LinkError(f"{self.name} cannot listen: {_explain(error, self.port)}") from error
 
     async def _close_all(self) -> None:
         for connection in tuple(self.connections):
@@ -136,41 +179,80 @@ class ModbusServer:
                 break
             await asyncio.sleep(0)
 
-    def _sweep(self) -> None:
-        now = asyncio.get_running_loop().time()
-        for connection in tuple(self.connections):
-            reason = connection.overdue(now)
-            if reason:
-                self.counters.timed_out += 1
-                connection.turn_out(Code.CLIENT_LIMIT, reason)
+    async def _sweep_on(self) -> None:
+        limits, clock = self.limits, asyncio.get_running_loop().time
+        period = min(1.0, limits.frame_timeout / 4, limits.idle_timeout / 4 or 1.0)
+        while True:
+            await asyncio.sleep(period)
+            now = clock()
+            for connection in tuple(self.connections):
+                reason = connection.overdue(now)
+                if reason:
+                    self.counters.timed_out += 1
+                    connection.turn_out(Code.CLIENT_LIMIT, reason)
 
-    def admit(self, newcomer: Connection) -> bool:
-        """Room for one more? At the limit the oldest connection that never asked anything gives way."""
+    def _came(self, tasks: asyncio.TaskGroup, sock: socket.socket, address: str) -> None:
+        """A peer has connected: in, perhaps in place of another one, or away before a byte of it is read."""
+        loop, peer = asyncio.get_running_loop(), plain(address)
+        now = loop.time()
         self.counters.accepted += 1
-        if len(self.connections) < self.limits.connections:
-            self.connections[newcomer] = None
-            return True
+        try:
+            self.door.knock(peer, now)
+            gives_way = self.door.room(peer, now)
+        except TurnedAwayError as error:
+            self.counters.refused += 1
+            text = f"{self.name} turned away master {peer}: it {error.why}"
+            self.tell(error.code, (peer, error.why), lambda: text)
+            listening.reset(sock)
+            return
+        if gives_way is not None:
+            self._drop(gives_way, peer)
+        connection = Connection(self, loop, peer)
+        self.door.enter(connection)
+        tasks.create_task(self._open(sock, connection)).add_done_callback(lambda _: self._opened(sock, connection))
+
+    def _drop(self, silent: Connection, newcomer: str) -> None:
         self.counters.refused += 1
-        now = asyncio.get_running_loop().time()
-        silent = next((c for c in self.connections if not c.asked or c.silent_for(now) > GIVES_WAY), None)
         self.tell(
             Code.CLIENT_LIMIT,
-            (newcomer.peer, silent is None),
-            lambda: (
-                f"{self.name}: all {self.limits.connections} connections are taken, "
-                f"{'a silent one gave way to' if silent else 'refused'} {newcomer}"
-            ),
+            (newcomer, "room"),
+            lambda: f"{self.name} is full: a silent connection of {silent} gave way to master {newcomer}",
         )
-        if silent is None:
-            return False
         self.forget(silent)
         silent.close()
-        self.connections[newcomer] = None
-        return True
+
+    async def _open(self, sock: socket.socket, connection: Connection) -> None:
+        try:
+            await asyncio.get_running_loop().connect_accepted_socket(lambda: connection, sock)
+        except Exception as error:  # noqa: BLE001 - this task's boundary: one peer's connection must not end the listener
+            text = f"{self.name} could not serve {connection}: {error}"
+            self.tell(Code.CLIENT_LIMIT, (connection.peer, "open"), lambda: text)
+
+    def _opened(self, sock: socket.socket, connection: Connection) -> None:
+        if not connection.open:  # it failed, or this was cancelled before it began
+            self.forget(connection)
+            sock.close()
+
+    def _trouble(self, error: OSError) -> None:
+        self.tell(
+            Code.CLIENT_LIMIT,
+            (error.errno,),
+            lambda: (
+                f"{self.name} cannot take a connection ({error.strerror}) and tries again; raise the limit of "
+                "open files (ulimit -n), or see which program holds so many"
+            ),
+        )
 
     def forget(self, connection: Connection) -> None:
         """This connection has ended."""
-        self.connections.pop(connection, None)
+        if self.door.leave(connection):
+            for link in self.links:
+                link.writer.left(connection.peer)
+
+    def silent_for(self, peer: str) -> float:
+        """Seconds since this address asked anything; infinite when it has no connection."""
+        now = asyncio.get_running_loop().time()
+        return min((connection.silent_for(now) for connection in self.door.of(peer)), default=math.inf)
 
     def tell(self, code: Code, key: tuple[object, ...], text: Callable[[], str]) -> None:
         """Report once for each code and key: a peer that repeats itself at every poll is told of once."""
@@ -182,6 +264,9 @@ class ModbusServer:
     def _refused(self, source: object, unit: int, pdu: bytes, code: ExceptionCode) -> None:
         self.counters.exceptions += 1
         function, address = pdu[0], int.from_bytes(pdu[1:3], "big")
+        if code is ExceptionCode.SERVER_DEVICE_BUSY:
+            self._second_writer(source, unit)
+            return
         self.tell(
             Code.REQUEST_REFUSED,
             (str(source), unit, function, address),
@@ -191,14 +276,12 @@ class ModbusServer:
             ),
         )
 
-
-def _explain(error: OSError | UnicodeError, port: int) -> str:
-    """Cause and remedy in one sentence."""
-    number = error.errno if isinstance(error, OSError) else None
-    if number == errno.EADDRINUSE:
-        return "another program has this port; stop it or give another port"
-    if number in (errno.EACCES, errno.EPERM):
-        return f"port {port} needs a privilege; give a port above 1023, such as 5020, or grant CAP_NET_BIND_SERVICE"
-    if number == errno.EADDRNOTAVAIL:
-        return "this computer does not have this address; give one of its own, or 0.0.0.0 for all"
-    return f"{error}; give a host name or address of this computer and a free port"
+    def _second_writer(self, source: object, unit: int) -> None:
+        self.counters.busy += 1
+        self.tell(
+            Code.CLIENT_LIMIT,
+            (str(source), unit, "writer"),
+            lambda: (
+                f"{source} may not write to unit {unit} of {self.name}, as another master does; it got exception 06"
+            ),
+        )

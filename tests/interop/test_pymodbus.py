@@ -1,10 +1,13 @@
 """The map as pymodbus sees it, with every function that it has and we serve."""
 
 from collections.abc import AsyncIterator
+from typing import cast
 
 import pytest
 from pymodbus.client import AsyncModbusTcpClient
 from pymodbus.client.mixin import ModbusClientMixin
+from pymodbus.pdu.mei_message import ReadDeviceInformationResponse
+from pymodbus.pdu.other_message import ReportDeviceIdResponse
 
 from protocols.codec import Codec, WordOrder
 from protocols.modbus.server import ModbusServer
@@ -56,6 +59,23 @@ async def test_writes(client: Client) -> None:
     both = await client.readwrite_registers(read_address=0, read_count=2, write_address=1, values=[8], device_id=1)
     assert both.registers == [0x0502, 8]
     assert (await client.read_holding_registers(0, count=4, device_id=2)).registers == [0, 0, 0, 0]
+
+
+async def identification(client: Client, code: int, first: int) -> ReadDeviceInformationResponse:
+    answer = await client.read_device_information(read_code=code, object_id=first, device_id=1)
+    return cast(ReadDeviceInformationResponse, answer)
+
+
+async def test_who_it_is(client: Client) -> None:
+    told = cast(ReportDeviceIdResponse, await client.report_device_id(device_id=2))
+    assert (told.identifier, told.status) == (b"\x02", True)
+    for code, objects in ((1, {0, 1, 2}), (2, {0, 1, 2, 4}), (3, {0, 1, 2, 4})):
+        device = await identification(client, code, 0)
+        assert set(device.information) == objects
+        assert (device.information[1], device.conformity) == (b"vision-plc-gateway", 0x82)
+    single = await identification(client, 4, 4)
+    assert set(single.information) == {4}
+    assert (await client.read_device_information(read_code=4, object_id=3, device_id=1)).exception_code == 2
 
 
 @pytest.mark.parametrize(("unit", "address", "code"), [(1, 74, 2), (3, 0, 11), (0, 0, 11)])

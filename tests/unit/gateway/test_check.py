@@ -95,9 +95,24 @@ def test_all_findings_come_at_once(config: Path) -> None:
 
 
 def test_warnings_do_not_fail(config: Path) -> None:
-    config.write_text(CONFIG.replace("port: 5020, unit: 1", "host: 192.168.3.4, port: 5021, unit: 1"))
+    config.write_text(CONFIG.replace("port: 5020, unit: 1", "host: 192.168.3.4, port: 5021, unit: 1, allow: any"))
     report = check(config, computer(space=2**29))
     assert (report.exit_code, report.summary) == (0, "0 errors, 2 warnings")
+
+
+def test_a_listener_for_everybody_is_a_warning(config: Path) -> None:
+    config.write_text(CONFIG.replace("port: 5020, unit: 1", "host: 0.0.0.0, port: 5021, unit: 1, allow: any"))
+    report = check(config, computer())
+    assert (report.exit_code, report.summary) == (0, "0 errors, 2 warnings")
+    told = "\n".join(lines(report, Status.WARNING))
+    assert "0.0.0.0 lets everybody who reaches this computer command the station" in told
+    assert "0.0.0.0 listens in every network of this computer" in told
+
+
+def test_two_names_of_one_port_are_told(config: Path) -> None:
+    config.write_text(CONFIG.replace("port: 5020, unit: 2", "host: localhost, port: 5020, unit: 2"))
+    (found,) = errors(check(config, computer()))
+    assert "localhost:5020 and 127.0.0.1:5020 of stations[0] are the same port; use one host for both" in found
 
 
 def test_a_model_that_cannot_be_loaded(config: Path) -> None:

@@ -12,6 +12,7 @@ from gateway.config import ConfigError, CycleConfig, GatewayConfig, StationConfi
 from gateway.recipe import Recipe
 from gateway.validation import locate
 from protocols.handshake import CycleSettings
+from protocols.modbus.server_settings import ModbusServerConfig
 
 ROOT = Path(__file__).parents[3]
 DEMO = ROOT / "configs" / "demo.yaml"
@@ -153,10 +154,32 @@ def test_loading_makes_nothing(place: Path) -> None:
         ("5020, unit: 2", "5020, unit: 2, max_connections: 5", "stations[1].link.port: 127.0.0.1:5020 is shared with"),
         (
             "host: 127.0.0.1, port: 5020, unit: 2",
-            "host: 0.0.0.0, port: 5020, unit: 2",
+            "host: 0.0.0.0, port: 5020, unit: 2, allow: any",
             "15:33: stations[1].link.host: 0.0.0.0:5020 and 127.0.0.1:5020 of stations[0] are the same port",
         ),
         ("grab_timeout_ms: 200", "grab_timeout_ms: 300", "12:31: stations[0].cycle.grab_timeout_ms: 300 must be less"),
+        (
+            "host: 127.0.0.1, port: 5020, unit: 2",
+            "host: localhost, port: 5020, unit: 2",
+            "15:33: stations[1].link.host: localhost:5020 and 127.0.0.1:5020 of stations[0] are the same port",
+        ),
+        (
+            "5020, unit: 2",
+            "5020, unit: 1, command_address: 500, status_address: 500, mirror_address: 160",
+            "or addresses of its own: mirror (holding registers 100…173) and mirror (holding registers 160…233)",
+        ),
+        ("5020, unit: 2", "5020, unit: 2, plc: [10.0.0.5]", "stations[1].link.port: 127.0.0.1:5020 is shared with"),
+        ("5020, unit: 2", "5020, unit: 2, unknown_unit: silent", "stations[1].link.port: 127.0.0.1:5020 is shared"),
+        (
+            "host: 127.0.0.1, port: 5020, unit: 2",
+            "host: 10.0.0.5, port: 5020, unit: 2",
+            "15:5: stations[1].link: 10.0.0.5:5020 can be reached from other computers and allow does not say from",
+        ),
+        ("5020, unit: 2", "5020, unit: 2, allow: [10.0.0.0/33]", "[1].link: '10.0.0.0/33' is no address and no n"),
+        ("5020, unit: 2", "5020, unit: 2, allow: all", "stations[1].link.allow: 'all' does not fit; write a list"),
+        ("5020, unit: 2", "5020, unit: 2, allow: [any, ::1]", "stations[1].link: allow has the word any beside others"),
+        ("5020, unit: 2", "5020, unit: 2, plc: [10.0.0.0/24]", "'10.0.0.0/24' in plc is a network; give the address"),
+        ("5020, unit: 2", "5020, unit: 2, held_reply_ms: 10001", "link.held_reply_ms: 10001 is too large; the most"),
         ("deadline_ms: 300, ", "overlap: true, queue: 1, ", "stations[0].cycle.overlap: needs a queue of 2 or more"),
         (
             "deadline_ms: 300",
@@ -230,8 +253,18 @@ def test_two_stations_may_not_share_words_of_one_plc(place: Path) -> None:
     [
         (
             "host: 127.0.0.1, port: 5020, unit: 1",
-            "host: 192.168.0.10, port: 5021, unit: 1",
+            "host: 192.168.0.10, port: 5021, unit: 1, allow: any",
             "6:33: stations[0].link.host: 192.168.0.10 lets everybody who reaches this computer command the station",
+        ),
+        (
+            "host: 127.0.0.1, port: 5020, unit: 1",
+            "host: 0.0.0.0, port: 5021, unit: 1, allow: [192.168.0.0/24]",
+            "6:33: stations[0].link.host: 0.0.0.0 listens in every network of this computer, the office's too",
+        ),
+        (
+            "unit: 1, word",
+            "unit: 1, held_reply_ms: 300, word",
+            "stations[0].link.held_reply_ms: 300 is not more than deadline_ms (300)",
         ),
         ("deadline_ms: 300", "heartbeat_ms: 501", "stations[0].cycle.plc_heartbeat_timeout_ms: 1000 is less than two"),
         (
@@ -246,6 +279,22 @@ def test_what_is_allowed_but_doubtful_is_a_warning(place: Path, old: str, new: s
     change(place, old, new)
     (warning,) = warnings(place)
     assert expected in warning
+
+
+def test_stations_may_stand_side_by_side_under_one_unit(place: Path) -> None:
+    moved = "5020, unit: 1, command_address: 200, status_address: 74, mirror_address: 300, coils_address: 16"
+    change(place, "5020, unit: 2", f"{moved}, discrete_address: 32")
+    assert warnings(place) == []
+
+
+def test_who_may_connect_is_a_list_or_the_word_any(place: Path) -> None:
+    change(place, "host: 127.0.0.1, port: 5020, unit: 1", "host: 10.0.0.2, port: 5021, unit: 1, allow: [10.0.0.5]")
+    (link,) = {station.link for station in configuration.load(place).stations if station.name == "cell1"}
+    assert isinstance(link, ModbusServerConfig)
+    assert (link.allow, link.limits().access.allow) == (("10.0.0.5",), ("10.0.0.5",))
+    assert warnings(place) == []
+    change(place, "allow: [10.0.0.5]", "allow: any")
+    assert len(warnings(place)) == 1
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::1", "127.8.8.8"])

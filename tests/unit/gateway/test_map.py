@@ -27,6 +27,22 @@ def test_addresses_of_a_server() -> None:
     assert rows["SIGNATURE_STRING"].type == "STRING[8]"
 
 
+def test_stations_side_by_side_have_their_own_addresses_bits_included() -> None:
+    moved = {"command_address": 1000, "status_address": 2000, "mirror_address": 3000, "coils_address": 400,
+             "discrete_address": 500}  # fmt: skip
+    config = build({"kind": "modbus_server"}, {"kind": "modbus_server", **moved})
+    at = {(row.station, row.block, row.name): row for row in register_map.rows(config)}
+    assert at["s1", "command", "TRIGGER_SEQ"].address == "41002"
+    assert (at["s1", "result", "RESULT_SEQ"].pdu, at["s1", "result", "RESULT_SEQ"].mirror_pdu) == (2016, 3016)
+    bits = {row.name: row for row in register_map.bits_of(config.stations[1])}
+    assert bits["CONTROL.1 TRIGGER"].address == "00402"
+    assert bits["STATUS.1 READY"].address == "10502"
+    assert bits["RESULT_BITS.0 OK"].address == "10517"
+    out = io.StringIO()
+    register_map.write_markdown(config, out)
+    assert "| 1 | 401 | 00402 | TRIGGER |" in out.getvalue()
+
+
 def test_the_plc_writes_the_command_block_and_nothing_else() -> None:
     rows = register_map.rows(build({"kind": "modbus_server", "command_address": 200}))
     written = [row for row in rows if row.access == "write"]

@@ -9,7 +9,7 @@ from protocols.link import MapError
 from protocols.links import AnyLink, LinkConfig, LoopbackConfig, build
 from protocols.loopback import Loopback
 from protocols.modbus.client_settings import ModbusClientConfig
-from protocols.modbus.server import ModbusServer, ServerLink
+from protocols.modbus.server import ModbusServer, Rules, ServerLink
 from protocols.modbus.server_settings import ModbusServerConfig
 
 ADAPTER: TypeAdapter[AnyLink] = TypeAdapter(LinkConfig)
@@ -64,6 +64,51 @@ def test_a_unit_claimed_twice_names_both() -> None:
     configs = [ModbusServerConfig(port=5020), ModbusServerConfig(port=5021), ModbusServerConfig(port=5020)]
     with pytest.raises(MapError, match=r"cell1 and cell3 both want unit 1 on 127\.0\.0\.1:5020"):
         build(configs, ignore, ["cell1", "cell2", "cell3"])
+
+
+MOVED = {
+    "command_address": 1000, "status_address": 1000, "mirror_address": 1100, "coils_address": 1000,
+    "discrete_address": 1000,
+}  # fmt: skip
+
+
+def test_stations_side_by_side_under_one_unit_share_a_listener() -> None:
+    links, services = build([ModbusServerConfig(), ModbusServerConfig.model_validate(MOVED)], ignore)
+    assert ([type(link) for link in links], len(services)) == ([ServerLink, ServerLink], 1)
+
+
+@pytest.mark.parametrize(("key", "what"), [("command_address", "command"), ("coils_address", "coils")])
+def test_stations_that_overlap_under_one_unit_are_named_with_what_overlaps(key: str, what: str) -> None:
+    configs = [ModbusServerConfig(), ModbusServerConfig.model_validate({**MOVED, key: 5})]
+    with pytest.raises(
+        MapError, match=rf"cell1 and cell2 both want unit 1 on .*, where {what} \(.*\) overlap; give each"
+    ):
+        build(configs, ignore, ["cell1", "cell2"])
+
+
+@pytest.mark.parametrize(
+    "other",
+    [{"allow": ("127.0.0.1",)}, {"plc": ("127.0.0.1",)}, {"unknown_unit": "silent"}, {"connects_per_second": 5}],
+)
+def test_who_may_connect_is_one_for_all_stations_of_a_listener(other: dict[str, object]) -> None:
+    with pytest.raises(MapError, match="different limits"):
+        build([ModbusServerConfig(unit=1), ModbusServerConfig.model_validate({"unit": 2, **other})], ignore)
+
+
+def test_how_a_station_is_written_is_its_own() -> None:
+    configs = [ModbusServerConfig(unit=1, held_reply_ms=500), ModbusServerConfig(unit=2, writer_silence_s=0)]
+    assert len(build(configs, ignore)[1]) == 1
+    assert configs[0].rules() == Rules(5.0, 0.5)
+
+
+@pytest.mark.parametrize("host", ["", "0.0.0.0", "::", "10.0.0.5", "gateway.local"])  # noqa: S104
+def test_a_listener_that_others_reach_must_say_who_may_connect(host: str) -> None:
+    with pytest.raises(ValidationError, match="can be reached from other computers and allow does not say from which"):
+        ModbusServerConfig(host=host)
+    with pytest.raises(ValidationError, match="can be reached"):
+        ModbusServerConfig(host=host, plc=("10.0.0.5",))
+    assert ModbusServerConfig.model_validate({"host": host, "allow": "any"}).open_to_all
+    assert not ModbusServerConfig(host=host, allow=("10.0.0.0/24",)).open_to_all
 
 
 def test_one_listener_has_one_set_of_limits() -> None:

@@ -12,7 +12,7 @@ from protocols.modbus.mbap import Framer, FramingError
 from protocols.modbus.pdu import ExceptionCode, UnitImage, Units
 from protocols.modbus.registers import RegisterMap
 
-SERVED = {1, 2, 3, 4, 5, 6, 15, 16, 22, 23}
+SERVED = {1, 2, 3, 4, 5, 6, 15, 16, 17, 22, 23, 43}
 FUNCTION, ADDRESS, VALUE, TARGET = (bytes((code,)) for code in (1, 2, 3, 0x0B))
 
 
@@ -249,7 +249,8 @@ def test_other_functions_are_illegal(function: int) -> None:
 
 
 BAD_VALUES = [
-    *(bytes((function,)) for function in sorted(SERVED)),
+    *(bytes((function,)) for function in sorted(SERVED - {17})),
+    b"\x11\0",
     *(request(function, 0, 0) for function in (1, 2, 3, 4)),
     *(request(function, 0, 126) for function in (3, 4)),
     *(request(function, 0, 2001) for function in (1, 2)),
