@@ -25,7 +25,7 @@ class Trigger:
     utc: float = 0.0
     """Wall clock at acceptance, seconds since 1970 UTC."""
     by_bit: bool = False
-    """Triggered by the Trigger bit: `trigger_seq` is our own count, not a number of the PLC's."""
+    """Triggered by the Trigger bit or by a tag: `trigger_seq` is our own count, not a number of the PLC's."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -355,7 +355,7 @@ class Station:
             accepted=request.at,
             deadline=request.deadline,
             utc=self._wall(),
-            by_bit=request.style is hs.Style.BITS,
+            by_bit=request.style is not hs.Style.SEQUENCE,
         )
         self.metrics.accepted += 1
         if self._pool is not None:

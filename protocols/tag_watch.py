@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from protocols.faults import Code
 from protocols.tags import Quality, TagValue, Value, changed
 
 
@@ -45,6 +46,8 @@ class Seen:
 
     fired: bool = False
     missed: int = 0
+    code: Code = Code.NONE
+    """Why they were missed: 3001 nobody looked, 3008 several at once, 3006 the counter was set back."""
 
 
 NOTHING = Seen()
@@ -73,10 +76,12 @@ class Watch:
             self._last, self._on = value, self._level(value, fresh=True)
             return NOTHING
         count = self._threshold(value, fresh=not unbroken) if self._by_level else self._edge(value)
-        if unbroken:
-            return Seen(count > 0, max(0, count - 1)) if count >= 0 else Seen(missed=1)
-        self._last = value
-        return Seen(missed=abs(count))
+        if not unbroken:
+            self._last = value
+            return Seen(missed=abs(count), code=Code.LINK_LOST) if count else NOTHING
+        if count < 0:
+            return Seen(missed=1, code=Code.OUT_OF_ORDER)
+        return Seen(True, count - 1, Code.TOO_FAST) if count > 1 else Seen(fired=count == 1)
 
     @property
     def _by_level(self) -> bool:

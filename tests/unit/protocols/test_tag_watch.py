@@ -15,6 +15,7 @@ from protocols.tags import Quality, Tag, TagValue, Value
 TAG = Tag("t", "uint16", low=0, high=60000, max_age=0.3)
 LOST = TAG.failed(Code.LINK_LOST, "unplugged", 0.0, 0.0)
 FIRED = Seen(fired=True)
+UNSEEN = Seen(missed=1, code=Code.LINK_LOST)
 
 
 def watched(rule: Rule, *values: Value | None) -> list[Seen]:
@@ -65,29 +66,33 @@ def test_seen_first_beyond_or_near_the_threshold_it_must_go_back_first() -> None
 
 def test_a_counter_that_wraps_and_one_that_jumps() -> None:
     count = Rule(When.COUNT, modulus=1 << 16)
-    assert watched(count, 10, 11, 11, 14) == [NOTHING, FIRED, NOTHING, Seen(True, 2)]
+    assert watched(count, 10, 11, 11, 14) == [NOTHING, FIRED, NOTHING, Seen(True, 2, Code.TOO_FAST)]
     watch = Watch(count)
     readings = [Tag("t").reading(value, turn / 10, 0.0) for turn, value in enumerate((65534, 65535, 0, 1))]
     assert [watch.see(reading, reading.at).fired for reading in readings] == [False, True, True, True]
 
 
 def test_a_counter_set_back_is_no_part() -> None:
-    assert watched(Rule(When.COUNT, modulus=1 << 16), 812, 0, 1) == [NOTHING, Seen(missed=1), FIRED]
+    assert watched(Rule(When.COUNT, modulus=1 << 16), 812, 0, 1) == [
+        NOTHING,
+        Seen(missed=1, code=Code.OUT_OF_ORDER),
+        FIRED,
+    ]
 
 
 @pytest.mark.parametrize("when", [When.RISE, When.CHANGE, When.COUNT])
 def test_after_a_gap_a_moved_value_is_missed_not_fired(when: When) -> None:
     rule = Rule(when, modulus=1 << 16)
-    assert watched(rule, 5, None, 6, 7)[1:] == [NOTHING, Seen(missed=1), FIRED]
+    assert watched(rule, 5, None, 6, 7)[1:] == [NOTHING, UNSEEN, FIRED]
     assert watched(rule, 5, None, 5, 6)[1:] == [NOTHING, NOTHING, FIRED]
 
 
 def test_a_reading_that_comes_too_late_is_a_baseline() -> None:
     watch = Watch(Rule(When.CHANGE))
     watch.see(TAG.reading(1, 0.0, 0.0), 0.0)
-    assert watch.see(TAG.reading(2, 0.5, 0.0), 0.5) == Seen(missed=1)
+    assert watch.see(TAG.reading(2, 0.5, 0.0), 0.5) == UNSEEN
     assert watch.see(TAG.reading(3, 0.6, 0.0), 1.5) == NOTHING  # delivered when it was old already
-    assert watch.see(TAG.reading(4, 1.6, 0.0), 1.6) == Seen(missed=1)
+    assert watch.see(TAG.reading(4, 1.6, 0.0), 1.6) == UNSEEN
 
 
 readings = st.lists(
