@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import math
 import struct
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import Any
 
 from protocols.codec import StringOrder, WordOrder
 from protocols.faults import Code
@@ -176,6 +178,34 @@ class Tag:
             raise TagError(f"{value!r} does not fit {self.type}; give ASCII text of at most {self.length} characters")
         raw = value.encode("ascii").ljust(2 * self.words, b"\0")
         return raw if self.string_order is StringOrder.BIG else _swapped(raw)
+
+
+def records(readings: Mapping[str, TagValue], now: float) -> dict[str, dict[str, Any]]:
+    """Readings as they are worth at `now`, for JSON: value, quality, age_ms, and why they are not good."""
+    rows: dict[str, dict[str, Any]] = {}
+    for name, reading in readings.items():
+        seen = reading.seen(now)
+        row: dict[str, Any] = {"value": seen.value, "quality": seen.quality.value}
+        if seen.value is not None:
+            row["age_ms"] = round(seen.age(now) * 1000)
+        if seen.quality is not Quality.GOOD:
+            row |= {"code": int(seen.code), "reason": seen.reason}
+        rows[name] = row
+    return rows
+
+
+def recorded(rows: Mapping[str, Mapping[str, Any]]) -> dict[str, TagValue]:
+    """What `records` wrote, as readings whose age counts to 0."""
+    return {
+        name: TagValue(
+            value=row["value"],
+            quality=Quality(row["quality"]),
+            code=Code(row.get("code", 0)),
+            reason=row.get("reason", ""),
+            at=-row["age_ms"] / 1000 if "age_ms" in row else 0.0,
+        )
+        for name, row in rows.items()
+    }
 
 
 def changed(before: Value, after: Value, deadband: float) -> bool:

@@ -141,6 +141,10 @@ class TagSource:
             self._again.pop(name, None)
         self._wake.set()
 
+    def taken(self, name: str) -> Value | None:
+        """The value of an output that the device has confirmed on this connection."""
+        return self._taken.get(name)
+
     async def run(self) -> None:
         """Poll and write until cancelled."""
         try:

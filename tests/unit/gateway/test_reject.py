@@ -209,10 +209,10 @@ def test_an_open_gate_has_a_proved_good_part_before_it(
         if gate.open(now):
             there = belt.there(now)
             assert there is not None
-            cycle, entered, at = there
-            assert cycle is not None
-            assert cycle in belt.proved
-            assert belt.proved[cycle] < at
+            part, entered, at = there
+            assert part is not None
+            assert part in belt.proved
+            assert belt.proved[part] < at
             assert at <= now < at + settings.pulse
             assert at - entered <= settings.expiry
             assert not any(entered <= doubt <= now for doubt in belt.doubts)
