@@ -6,7 +6,7 @@ import asyncio
 import struct
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 from pymodbus.constants import ExcCodes
@@ -34,6 +34,7 @@ class Machine:
         """When, where and what was written."""
         self.connections = 0
         self._server: ModbusTcpServer | None = None
+        self._closing = asyncio.Event()
 
     def put(self, address: int, form: str, value: float) -> None:
         """Big-endian words of a value (`form` as in struct)."""
@@ -53,19 +54,27 @@ class Machine:
     ) -> ExcCodes | None:
         self.asked.append((function, address, count))
         if self.slow:
-            await asyncio.sleep(self.slow)
-        coils = function in (1, 5, 15)
-        store: list[Any] = self.coils if coils else self.words
-        if self.refused & set(range(address, address + count)) or (self.deny_writes and given is not None):
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self.slow):
+                    await self._closing.wait()
+        bits = function in (1, 5, 15)
+        store: list[Any] = self.coils if bits else self.words
+        missing = not bits and self.refused & set(range(address, address + count))
+        if missing or (self.deny_writes and given is not None):
             return ExcCodes.ILLEGAL_ADDRESS
         if given is not None:
             self.writes.append((time.monotonic(), address, [int(value) for value in given]))
-            store[address : address + count] = list(given)
-        if not coils:
+            store[address : address + len(given)] = list(given)
+        if bits:  # pymodbus keeps them by sixteen in words
+            current[:] = [
+                sum(bit << n for n, bit in enumerate(store[16 * w : 16 * w + 16])) for w in range(len(current))
+            ]
+        else:
             current[address - start : address - start + count] = store[address : address + count]
         return None
 
     async def open(self) -> None:
+        self._closing.clear()
         block = [SimData(0, values=[0] * SIZE, datatype=DataType.REGISTERS)]
         bits = [SimData(0, values=[False] * SIZE, datatype=DataType.BITS)]
         device = SimDevice(1, simdata=(bits, bits, block, block), action=self._act)
@@ -75,6 +84,7 @@ class Machine:
         self.port = int(transport.sockets[0].getsockname()[1])
 
     async def close(self) -> None:
+        self._closing.set()
         server, self._server = self._server, None
         if server is not None:
             await server.shutdown()  # type: ignore[no-untyped-call]
