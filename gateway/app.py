@@ -22,7 +22,9 @@ from gateway.launch import Launched
 from gateway.lock import DataLock
 from gateway.recipe import Recipe
 from gateway.station import Pictures, Setup, Station
+from gateway.station_tags import StationTags
 from gateway.supervisor import Supervisor
+from gateway.tags import TagBook
 from gateway.vision.settings import PoolSettings
 from gateway.worker_process import HeadStart, WorkerProcess
 from gateway.worker_team import Spawn
@@ -52,6 +54,7 @@ class Gateway:
         self.stop = asyncio.Event()
         built, services = links.build([s.link for s in config.stations], self._link_event)
         self.services = services
+        self.tags = TagBook(config.devices)
         self.stations: list[Station] = []
         self.pools: list[WorkerPool] = []
         for station_config, link in zip(config.stations, built, strict=True):
@@ -61,6 +64,12 @@ class Gateway:
             link.attach(station)
             self.stations.append(station)
             self.pools.append(pool)
+        self._equipment = [
+            StationTags(c.tags, self.tags, s) for c, s in zip(config.stations, self.stations, strict=True)
+        ]
+        self.tags.build()
+        for station, equipment in zip(self.stations, self._equipment, strict=True):
+            station.equip(equipment)
         self._links = built
 
     async def run(self) -> None:
@@ -74,6 +83,10 @@ class Gateway:
             supervisor.add(f"{config.name} station", station.run)
             supervisor.add(f"{config.name} link", link.run)
             supervisor.add(f"{config.name} vision", pool.run)
+        for source in self.tags.sources:
+            supervisor.add(f"device {source.name}", source.run)
+        for equipment in self._equipment:
+            equipment.start()
         parts = asyncio.create_task(supervisor.run(), name="supervisor")
         life = asyncio.create_task(self._live(), name="life")
         try:
@@ -134,7 +147,9 @@ def _station(loaded: Loaded, station: StationConfig, link: Link, history: Histor
     server = isinstance(station.link, ModbusServerConfig)
     setup = Setup(
         station.name,
-        replace(station.cycle.settings(), settle=SETTLE if server else 0.0),
+        replace(
+            station.cycle.settings(own_triggers=station.tags.trigger is not None), settle=SETTLE if server else 0.0
+        ),
         {recipe.number: recipe for recipe in recipes},
         boot_id=boot_id,
         config_crc=configuration.config_crc(config, recipes),

@@ -154,6 +154,9 @@ def check(path: Path, computer: Computer | None = None) -> Report:
     computer = computer or this_computer()
     running = computer.running(loaded.config.data_dir)
     _look_at_computer(root.add("computer"), loaded.config, computer, running)
+    for device in loaded.config.devices:
+        text = f"device {device.name}: {len(device.tags)} tags at {device.link.where}; not contacted by this check"
+        root.add(text)
     told: set[tuple[str, int]] = set()
     for station in loaded.config.stations:
         item = root.add(f"station {station.name}")

@@ -8,13 +8,14 @@ import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from gateway import validation, yamlfile
+from gateway import tag_names, validation, yamlfile
 from gateway.settings import CycleConfig, GatewayConfig, LogConfig, PicturesConfig, StationConfig
 from gateway.vision.settings import SimulatedCamera
 from gateway.yamlfile import Document, FileError, Location, Problem
 from protocols.modbus.client_settings import ModbusClientConfig
+from protocols.modbus.device_settings import DeviceConfig
 from protocols.modbus.server_settings import ModbusServerConfig, same_port
 
 if TYPE_CHECKING:
@@ -32,6 +33,9 @@ __all__ = [
     "load",
     "read",
 ]
+
+
+P = TypeVar("P", StationConfig, DeviceConfig)
 
 
 class ConfigError(FileError):
@@ -71,14 +75,20 @@ def _checked(path: Path, *, with_recipes: bool) -> Loaded:
     try:
         config = validation.build(document, GatewayConfig)
         stations = dict(enumerate(config.stations))
+        devices = dict(enumerate(config.devices))
     except FileError as error:
         problems = list(error.problems)
-        stations = _sound_stations(document)
+        stations = _sound(document, "stations", StationConfig)
+        devices = _sound(document, "devices", DeviceConfig)
     books: dict[str, tuple[Recipe, ...]] = {}
     if with_recipes:
         books, found = _read_recipes(document, stations)
         problems += found
     problems += (document.problem(place, text) for place, text in mistakes(stations))
+    problems += (document.problem(place, text) for place, text in tag_names.device_mistakes(devices))
+    if len(devices) == len(document.at(("devices",)) or ()):  # a device that is wrong in itself has no names yet
+        names = tag_names.known(devices.values())
+        problems += (document.problem(place, text) for place, text in tag_names.station_mistakes(stations, names))
     data_dir = document.at(("data_dir",))
     if data_dir == "":
         problems.append(document.problem(("data_dir",), "is empty; name a folder"))
@@ -126,14 +136,14 @@ def _place_paths(data: Any, folder: Path) -> None:
             place(camera, "path")
 
 
-def _sound_stations(document: Document) -> dict[int, StationConfig]:
-    """The stations that are right in themselves, so that one mistake does not hide those between the others."""
+def _sound(document: Document, key: str, model: type[P]) -> dict[int, P]:
+    """The parts of a list that are right in themselves, so that one mistake does not hide those between the others."""
     sound = {}
-    stations = document.at(("stations",))
-    for index, data in enumerate(stations if isinstance(stations, list) else ()):
+    parts = document.at((key,))
+    for index, data in enumerate(parts if isinstance(parts, list) else ()):
         part = Document(document.file, data)
         try:
-            sound[index] = validation.build(part, StationConfig)
+            sound[index] = validation.build(part, model)
         except FileError:
             continue
     return sound
@@ -251,6 +261,7 @@ def _client_clash(first: ModbusClientConfig, second: ModbusClientConfig) -> tupl
 
 def doubts(config: GatewayConfig) -> Iterator[tuple[Location, str]]:
     """What is allowed but seldom meant: place in the file and one sentence."""
+    yield from tag_names.device_doubts(config.devices)
     for index, station in enumerate(config.stations):
         for place, text in _station_doubts(station):
             yield ("stations", index, *place), text

@@ -13,6 +13,7 @@ from sqlalchemy.pool import StaticPool
 
 from gateway.inspection import Finding, Inspection, Trigger
 from protocols.signals import Judgement
+from protocols.tags import recorded, records
 
 METADATA = sa.MetaData()
 
@@ -56,6 +57,7 @@ INSPECTION = sa.Table(
     sa.Column("infer_s", sa.Float),
     sa.Column("exposed_utc", sa.Float),
     sa.Column("simulated", sa.Boolean),
+    sa.Column("tags", sa.JSON),  # since version 2; null: none are recorded
     sa.Index("inspection_cycle", "station", "run", "cycle", unique=True),
     sa.Index("inspection_open", "id", sqlite_where=sa.text("judgement IS NULL")),
 )
@@ -67,7 +69,13 @@ def _first_tables(connection: sa.Connection) -> None:
     METADATA.create_all(connection, checkfirst=False)
 
 
-MIGRATIONS: tuple[Callable[[sa.Connection], None], ...] = (_first_tables,)
+def _tags(connection: sa.Connection) -> None:
+    """Readings of equipment; a new data base has the column already, as `_first_tables` makes what METADATA says."""
+    if "tags" not in {column["name"] for column in sa.inspect(connection).get_columns(INSPECTION.name)}:
+        connection.exec_driver_sql("ALTER TABLE inspection ADD COLUMN tags JSON")
+
+
+MIGRATIONS: tuple[Callable[[sa.Connection], None], ...] = (_first_tables, _tags)
 """Step n takes a data base from version n to n + 1; never change one that was released."""
 VERSION = len(MIGRATIONS)
 
@@ -88,7 +96,7 @@ def _upsert(columns: Iterable[str], *, overwrite: bool) -> str:
 
 _TRIGGER_COLUMNS = (
     "run", "boot_id", "station", "cycle", "trigger_seq", "by_bit",
-    "part_id", "serial", "user", "accepted_utc", "recipe",
+    "part_id", "serial", "user", "accepted_utc", "recipe", "tags",
 )  # fmt: skip
 ACCEPT = _upsert(_TRIGGER_COLUMNS, overwrite=False)
 COMMIT = _upsert((column.name for column in INSPECTION.columns if column.name != "id"), overwrite=True)
@@ -146,6 +154,7 @@ def trigger_row(run: int, boot_id: int, station: str, trigger: Trigger, recipe: 
         "user": _json(trigger.user),
         "accepted_utc": trigger.utc,
         "recipe": recipe,
+        "tags": _json(records(trigger.tags, trigger.accepted)) if trigger.tags else None,
     }
 
 
@@ -193,6 +202,7 @@ def inspection_of(row: sa.RowMapping) -> Inspection:
         user=tuple(row["user"]),
         utc=_number(row["accepted_utc"]),
         by_bit=row["by_bit"],
+        tags=recorded(row["tags"] or {}),
     )
     if row["judgement"] is None:
         return Inspection(row["station"], trigger, Judgement.NONE, 0, 0, row["recipe"], boot_id=row["boot_id"])
@@ -220,15 +230,24 @@ def inspection_of(row: sa.RowMapping) -> Inspection:
     )
 
 
-def newest(connection: sa.Connection, limit: int, station: str | None = None) -> list[Inspection]:
-    """The newest rows, newest first, of one station or of all."""
-    query = sa.select(INSPECTION).limit(limit)
+def newest(
+    connection: sa.Connection, limit: int, station: str | None = None, version: int = VERSION
+) -> list[Inspection]:
+    """The newest rows, newest first, of one station or of all; `version` is that of the file."""
+    query = _select(version).limit(limit)
     if station is None:
         query = query.order_by(INSPECTION.c.id.desc())
     else:  # by the unique index
         query = query.where(INSPECTION.c.station == station)
         query = query.order_by(INSPECTION.c.run.desc(), INSPECTION.c.cycle.desc())
     return [inspection_of(row) for row in connection.execute(query).mappings()]
+
+
+def _select(version: int) -> sa.Select[Any]:
+    """All columns; those that a file of this version has not yet are null."""
+    if version >= 2:
+        return sa.select(INSPECTION)
+    return sa.select(*(column for column in INSPECTION.columns if column.name != "tags"), sa.null().label("tags"))
 
 
 def open_rows(connection: sa.Connection) -> list[tuple[int, Inspection]]:

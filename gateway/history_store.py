@@ -400,10 +400,11 @@ def read(path: Path, limit: int, station: str | None = None) -> list[Inspection]
     try:
         raw = _reader(path)
         with schema.connect(lambda: raw).connect() as connection:
-            if schema.user_version(connection) != schema.VERSION:
+            version = schema.user_version(connection)
+            if not 1 <= version <= schema.VERSION:
                 text = f"{path}: not a history of this version of the gateway; use the version that wrote it."
                 raise HistoryError(Code.NONE, text)
-            return schema.newest(connection, limit, station)
+            return schema.newest(connection, limit, station, version)
     except UNREADABLE as error:
         raise HistoryError(Code.STORE_CORRUPT, f"{path}: a row cannot be read ({error!r}).") from error
     except Exception as error:

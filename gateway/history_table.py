@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
-from typing import TextIO
+from typing import Any, TextIO
 
 from gateway.inspection import Inspection
 from gateway.log import plain
 from protocols.faults import CATALOGUE
 from protocols.signals import Judgement
+from protocols.tags import records
 
 _HEAD = ("time (UTC)", "station", "result", "trigger", "part", "verdict", "reason", "total ms", "why")
 
@@ -20,7 +21,7 @@ def show(rows: Sequence[Inspection], out: TextIO, *, as_json: bool = False) -> N
     """Write the inspections, newest first, as a table or as one JSON object a line."""
     if as_json:
         for row in rows:
-            out.write(json.dumps({**asdict(row), "judgement": row.judgement.name}, allow_nan=True) + "\n")
+            out.write(json.dumps(_object(row), allow_nan=True) + "\n")
         return
     if not rows:
         out.write("no inspections yet\n")
@@ -29,6 +30,12 @@ def show(rows: Sequence[Inspection], out: TextIO, *, as_json: bool = False) -> N
     widths = [max(len(line[column]) for line in table) for column in range(len(_HEAD))]
     for line in table:
         out.write("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() + "\n")
+
+
+def _object(row: Inspection) -> dict[str, Any]:
+    tags = records(row.trigger.tags, row.trigger.accepted)
+    plain_row = asdict(replace(row, trigger=replace(row.trigger, tags={})))
+    return {**plain_row, "judgement": row.judgement.name, "trigger": {**plain_row["trigger"], "tags": tags}}
 
 
 def _cells(i: Inspection) -> tuple[str, ...]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
 from protocols.faults import Code
 from protocols.signals import Judgement
+from protocols.tags import TagValue
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +27,9 @@ class Trigger:
     utc: float = 0.0
     """Wall clock at acceptance, seconds since 1970 UTC."""
     by_bit: bool = False
-    """Triggered by the Trigger bit: `trigger_seq` is our own count, not a number of the PLC's."""
+    """Triggered by the Trigger bit or by a tag: `trigger_seq` is our own count, not a number of the PLC's."""
+    tags: Mapping[str, TagValue] = field(default_factory=dict, hash=False)
+    """Readings of equipment at this moment, by `device.tag`; what they are worth follows from `accepted`."""
 
 
 @dataclass(frozen=True, slots=True)

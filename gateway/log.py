@@ -18,6 +18,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, TextIO
 
 from protocols.signals import Judgement
+from protocols.tags import records
 
 if "rich" in sys.modules:
     import structlog
@@ -308,10 +309,20 @@ class _Inspections:
 _inspections = _Inspections()
 
 
+def _told(rows: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """Values by name; of one that is not good its quality beside it."""
+    return {
+        name: row["value"] if row["quality"] == "good" else {"value": row["value"], "quality": row["quality"]}
+        for name, row in rows.items()
+    }
+
+
 def log_inspection(inspection: Inspection) -> None:
     """The canonical line of one cycle: everything needed to find and judge it, at warning if it is a FAULT."""
     trigger = inspection.trigger
-    more = {"detail": inspection.detail} if inspection.detail else {}
+    more: dict[str, Any] = {"detail": inspection.detail} if inspection.detail else {}
+    if trigger.tags:
+        more["tags"] = _told(records(trigger.tags, trigger.accepted))
     write = _inspections.log.warning if inspection.judgement is Judgement.FAULT else _inspections.log.info
     write(
         INSPECTION,

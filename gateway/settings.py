@@ -7,9 +7,11 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from gateway.tag_settings import StationTagsConfig
 from gateway.vision.settings import CameraConfig, EngineConfig, FramesConfig, WorkerConfig
 from protocols.handshake import CycleSettings
 from protocols.links import LinkConfig
+from protocols.modbus.device_settings import DeviceConfig
 
 StationName = Annotated[str, Field(max_length=63, pattern="^[a-z0-9]([a-z0-9-]*[a-z0-9])?$")]
 """A DNS label (RFC 1123 §2.1, in lower case): it becomes a folder, a metric label and part of an OPC UA node id."""
@@ -58,6 +60,10 @@ class CycleConfig(_Part):
     """A recipe change while busy is refused with 3006, or carried out after the running inspection."""
     result_valid_delay_ms: Annotated[float, Field(ge=0, le=10_000)] = 0
     """ResultValid follows the result words by this much: one poll or more for a PLC that reads it separately."""
+    enable: Literal["plc", "always"] = "plc"
+    """Who enables the station: the PLC's Enable bit, or nobody need, for a station without a PLC."""
+    acknowledge: Literal["plc", "none"] = "plc"
+    """Who takes results: the PLC by its ack, or nobody; then each is shown until the next one."""
     grace_s: Annotated[float, Field(ge=0, le=60)] = 2
     """How long a running inspection may take at shutdown before it ends as FAULT 5005."""
 
@@ -66,9 +72,12 @@ class CycleConfig(_Part):
         """In seconds."""
         return self.grab_timeout_ms / 1000
 
-    def settings(self) -> CycleSettings:
+    def settings(self, *, own_triggers: bool = False) -> CycleSettings:
         """What the handshake needs of this, in seconds."""
         return CycleSettings(
+            own_triggers=own_triggers,
+            always_enabled=self.enable == "always",
+            acknowledged=self.acknowledge == "plc",
             deadline=self.deadline_ms / 1000,
             heartbeat=self.heartbeat_ms / 1000,
             plc_heartbeat_timeout=self.plc_heartbeat_timeout_ms / 1000,
@@ -109,6 +118,7 @@ class StationConfig(_Part):
     frames: FramesConfig = FramesConfig()
     cycle: CycleConfig = CycleConfig()
     pictures: PicturesConfig = PicturesConfig()
+    tags: StationTagsConfig = StationTagsConfig()
 
 
 class GatewayConfig(_Part):
@@ -120,3 +130,5 @@ class GatewayConfig(_Part):
     """History, kept pictures and the lock file live here."""
     log: LogConfig = LogConfig()
     stations: Annotated[tuple[StationConfig, ...], Field(min_length=1, max_length=32)]
+    devices: Annotated[tuple[DeviceConfig, ...], Field(max_length=64)] = ()
+    """Equipment beside the PLCs, whose values the stations use as tags."""

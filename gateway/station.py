@@ -17,6 +17,7 @@ from typing import Protocol
 import structlog
 
 from gateway.cycle import Cycle, to_result
+from gateway.equipment import Equipment, NoEquipment
 from gateway.history import HistoryError, Recovered
 from gateway.inspection import Inspection, Observation, Trigger
 from gateway.judge import judge
@@ -35,6 +36,8 @@ from protocols.vision_role import VisionRole
 
 FAREWELL = 0.5
 """Seconds at the end in which the PLC may take the last results."""
+OUTPUT_WAIT = 1.0
+"""Seconds at the end in which gates and lamps are brought to rest."""
 STALL = 0.5
 """A heartbeat later than this is told as 5002: the loop was held up."""
 
@@ -91,6 +94,8 @@ class Station:
         self._setup = setup
         self._link = link
         self._pool: Pool | None = None
+        self._equipment: Equipment = NoEquipment()
+        self._plc_lost = self._device_lost = False
         self._clock, self._wall = clock, wall
         self._outcomes = Outcomes(self, store, clock)
         self.facts = ModelFacts()
@@ -107,6 +112,10 @@ class Station:
     def use(self, pool: Pool) -> None:
         """Name the vision workers that look for this station."""
         self._pool = pool
+
+    def equip(self, equipment: Equipment) -> None:
+        """Name what stands around this station."""
+        self._equipment = equipment
 
     def recover(self, recovered: Recovered | None) -> None:
         """Begin where the last run ended: numbers go on, interrupted inspections are told, a repeat can be answered."""
@@ -145,6 +154,7 @@ class Station:
             if not await self._ended(COMMIT_GRACE * 4):
                 self._log.error("not_recorded", cycles=self._outcomes.unshown())
         await self._taken(FAREWELL)
+        await self._equipment.stop(OUTPUT_WAIT)
         self.role.invalidate()
         self._show()
 
@@ -220,8 +230,29 @@ class Station:
         self._log.log(30 if down else 20, "link", state=state.value, reason=reason)
         if not down:
             self.role.resync(self._clock())
-        if self.role.condition(Code.LINK_LOST, down) and not down:
+        if self._plc_lost and not down:
             self.metrics.link_ups += 1
+        self._plc_lost = down
+        self.role.condition(Code.LINK_LOST, self._plc_lost or self._device_lost)
+        self._equipment.doubt()
+        self._show()
+
+    # ------------------------------------------------------------ what the equipment calls
+
+    def own_trigger(self, call: hs.OwnTrigger) -> None:
+        """A tag asks for an inspection, or tells of one that was missed."""
+        if not self._recovered:
+            call = hs.OwnTrigger(code=call.code or Code.STARTING, times=call.times)
+        self._act(self.role.trigger(call, self._clock()))
+        self._show()
+
+    def needs(self, code: Code, missing: bool) -> None:
+        """Something without which the station must not be Ready is missing (3001, 3021), or is back."""
+        if code is Code.LINK_LOST:
+            self._device_lost = missing
+            missing = self._plc_lost or missing
+        if self.role.condition(code, missing):
+            self._log.log(30 if missing else 20, "equipment", code=int(code), missing=missing)
         self._show()
 
     # ------------------------------------------------------------ what the vision workers call
@@ -284,6 +315,7 @@ class Station:
         cycle = inspection.trigger.cycle
         self._act(self.role.finish(cycle, to_result(inspection), self._clock()))
         self._show()
+        self._equipment.decided(cycle, inspection.judgement)
         self.metrics.result(inspection.judgement)
         log_inspection(inspection)
         pictures = self._setup.pictures
@@ -322,11 +354,8 @@ class Station:
                     self._expired(cycle, code)
                 case hs.Execute():
                     self._execute(action)
-                case hs.Refused(seq, code, repeated):
-                    self.metrics.refused(code)
-                    self._log.warning(
-                        "trigger_refused", trigger_seq=seq, code=int(code), text=CATALOGUE[code].text, repeated=repeated
-                    )
+                case hs.Refused():
+                    self._refused(action)
                 case hs.Commanded(command, param, code):
                     self._commanded(command, param, code)
                 case hs.AckIgnored(seq):
@@ -345,6 +374,19 @@ class Station:
                     if not self.role.results.pending:
                         self._all_taken.set()
 
+    def _refused(self, refusal: hs.Refused) -> None:
+        code, repeated = refusal.code, refusal.repeated
+        self.metrics.refused(code)
+        if not repeated:
+            self._equipment.refused()
+        self._log.warning(
+            "trigger_refused",
+            trigger_seq=refusal.trigger_seq,
+            code=int(code),
+            text=CATALOGUE[code].text,
+            repeated=repeated,
+        )
+
     def _accepted(self, request: hs.Accepted) -> None:
         trigger = Trigger(
             cycle=request.cycle,
@@ -355,12 +397,14 @@ class Station:
             accepted=request.at,
             deadline=request.deadline,
             utc=self._wall(),
-            by_bit=request.style is hs.Style.BITS,
+            by_bit=request.style is not hs.Style.SEQUENCE,
+            tags=self._equipment.snapshot(),
         )
         self.metrics.accepted += 1
         if self._pool is not None:
             self._pool.inspect(trigger)
         self._outcomes.begin(Cycle(self.name, self.role.boot_id, trigger, self.recipe, self.facts.model_crc))
+        self._equipment.accepted(request.cycle)
 
     def _expired(self, cycle: int, code: Code) -> None:
         if self._outcomes.running(cycle) is not None and self._pool is not None:

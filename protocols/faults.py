@@ -48,6 +48,8 @@ class Code(IntEnum):
     COMMAND_TIMEOUT = 3011
     OFFLINE = 3012
     REQUEST_REFUSED = 3013
+    TAG_DOUBTFUL = 3020
+    OUTPUT_FAILED = 3021
     STORE_WRITE = 4001
     DISK_LOW = 4002
     DISK_FULL = 4003
@@ -246,6 +248,20 @@ _ROWS = (
         "A request got an exception answer",
         "the PLC program asks for a register, quantity or function that the map does not have",
         "Compare the addresses in the PLC program with `gateway map`",
+    ),
+    (
+        Code.TAG_DOUBTFUL,
+        _R,
+        "A device's value cannot be trusted",
+        "it is old, outside its range or no number, or the device refuses it",
+        "See the reason beside the value; check the tag's address, type, range and poll period",
+    ),
+    (
+        Code.OUTPUT_FAILED,
+        _F,
+        "An output of the station cannot be written",
+        "the device of a reject gate or lamp does not answer, or refuses the value",
+        "Check the device and the tag named in the log; Ready returns with the next write that succeeds",
     ),
     (
         Code.STORE_WRITE,

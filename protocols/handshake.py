@@ -42,6 +42,12 @@ class CycleSettings:
     """A recipe change while busy waits for the running inspection; otherwise it is refused with 3006."""
     result_valid_delay: float = 0.0
     """ResultValid follows the result words by this much, for a PLC that reads the bit in a request of its own."""
+    own_triggers: bool = False
+    """The station is triggered by a tag: triggers of the PLC's are refused with 3006."""
+    always_enabled: bool = False
+    """Enable counts as set, for a station without a PLC."""
+    acknowledged: bool = True
+    """Results wait for their ack; otherwise each counts as taken as soon as it is shown."""
     settle: float = 0.0
     """So long after the first sight of a command block it is all baseline: a PLC may write it in several requests."""
 
@@ -104,12 +110,24 @@ class ResultPhase(Enum):
 
 
 @dataclass(frozen=True, slots=True)
+class OwnTrigger:
+    """A trigger that does not come from the PLC; with a code it is one to refuse and count."""
+
+    part_id: int = 0
+    serial: str = ""
+    code: Code = Code.NONE
+    times: int = 1
+    """Of one to refuse: how many there were."""
+
+
+@dataclass(frozen=True, slots=True)
 class Accepted:
     """A trigger was taken: inspect, and finish `cycle` with an outcome by `deadline`."""
 
     cycle: int
     trigger_seq: int
-    style: Style
+    style: Style | None
+    """None: not the PLC's; `trigger_seq` is our own count, as in bit style."""
     part_id: int
     serial: str
     user: tuple[int, ...]

@@ -9,10 +9,14 @@ from protocols.signals import NO_RESULT, Result
 
 
 class ResultQueue:
-    """Shows one result at a time, oldest first; at most `depth` unacknowledged, 0 = the newest overwrites."""
+    """Shows one result at a time, oldest first; at most `depth` unacknowledged, 0 = the newest overwrites.
 
-    def __init__(self, depth: int) -> None:
+    Not `acknowledged`: nobody takes results, so each gives way to the next and none counts as lost.
+    """
+
+    def __init__(self, depth: int, *, acknowledged: bool = True) -> None:
         self.depth = depth
+        self.acknowledged = acknowledged
         self.lost = 0
         self.block: Result = NO_RESULT
         """What stands in the result words; it stays there after its ack, with ResultValid off."""
@@ -43,7 +47,7 @@ class ResultQueue:
     @property
     def awaits_ack(self) -> bool:
         """A result is shown that the PLC has not taken yet."""
-        return self._valid and self.block.result_seq != self._courtesy
+        return self.acknowledged and self._valid and self.block.result_seq != self._courtesy
 
     def holds(self, result_seq: int) -> bool:
         """True while that result is shown or waits."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from protocols import handshake as hs
 from protocols.commands import CommandChannel
@@ -10,6 +10,7 @@ from protocols.conditions import Conditions
 from protocols.faults import Code, FaultClass
 from protocols.handshake import CycleSettings, Last, Style, TriggerPhase, VisionState
 from protocols.heartbeat import HeartbeatMonitor
+from protocols.open_cycles import OpenCycles
 from protocols.results import ResultQueue
 from protocols.signals import (
     NO_RESULT,
@@ -26,23 +27,13 @@ from protocols.signals import (
 # Plain ints: arithmetic on IntFlag members costs a microsecond each, and this is the scan.
 _ENABLE, _TRIGGER, _RESULT_ACK, _EXECUTE, _CLEAR_FAULT, _ABORT = (int(bit) for bit in Control)
 
-OVERLAP_DEPTH = 2
-"""Open cycles at once with `overlap`: one being judged, one being exposed."""
-
-
-@dataclass(slots=True)
-class _Open:
-    request: hs.Accepted
-    exposed: bool = False
-    expired: bool = False
-
 
 class VisionRole:
     """One station's cycle. Every accepted trigger ends in exactly one `finish`; `now` is monotonic seconds."""
 
     def __init__(self, settings: CycleSettings, *, boot_id: int = 1) -> None:
         self.settings = settings
-        self.results = ResultQueue(settings.queue)
+        self.results = ResultQueue(settings.queue, acknowledged=settings.acknowledged)
         self.commands = CommandChannel(settings.command_timeout)
         self.monitor = HeartbeatMonitor(settings.plc_heartbeat_timeout, required=settings.plc_heartbeat_required)
         self.boot_id = boot_id
@@ -54,10 +45,10 @@ class VisionRole:
         self._bit_count = 0
         self._online = True
         self._stopped = False
-        self._enabled = False
+        self._enabled = settings.always_enabled
         self._before: Command | None = None
         self._baseline_code = Code.RESTARTED
-        self._open: dict[int, _Open] = {}
+        self._open = OpenCycles(overlap=settings.overlap)
         self._cycle = 0
         self._accepted_at: float | None = None
         self._trigger_phase = TriggerPhase.IDLE
@@ -92,10 +83,7 @@ class VisionRole:
     def tick(self, now: float) -> list[hs.Action]:
         """Let time pass: deadlines, the PLC's heartbeat, the ack and command time-outs."""
         actions: list[hs.Action] = []
-        for cycle, entry in self._open.items():
-            if not entry.expired and now >= entry.request.deadline:
-                entry.expired = True
-                actions.append(hs.Expired(cycle, Code.DEADLINE_MISSED))
+        self._open.expire(now, actions)
         self._settling = self._before is not None and now < self._settled
         if self.commands.expire(now):
             actions.append(hs.Commanded(*self.commands.what, Code.COMMAND_TIMEOUT))
@@ -114,11 +102,22 @@ class VisionRole:
         self._before = None
         self.monitor.reset(now)
 
+    def trigger(self, call: hs.OwnTrigger, now: float) -> list[hs.Action]:
+        """A trigger that is not the PLC's: the same rules, but TRIGGER_SEQ_ACK and TRIGGER_REFUSED stay the PLC's."""
+        actions: list[hs.Action] = []
+        refused, count = self._trigger_refused, next_seq(self._bit_count)
+        if call.code is not Code.NONE:
+            self.missed = min(self.missed + call.times - 1, UINT_MAX)
+            self._refuse(count, call.code, actions)
+        elif self._take(count, None, Command(part_id=call.part_id, serial=call.serial), now, actions):
+            self._bit_count = count
+        self._trigger_refused = refused
+        self._watch(now, actions)
+        return actions
+
     def exposed(self, cycle: int) -> None:
         """The frame of this cycle is taken: the part may move."""
-        entry = self._open.get(cycle)
-        if entry is not None:
-            entry.exposed = True
+        if self._open.exposed(cycle):
             self._exposure_done = True
 
     def reserve_seq(self) -> int:
@@ -131,8 +130,7 @@ class VisionRole:
 
     def finish(self, cycle: int, result: Result, now: float) -> list[hs.Action]:
         """Show the outcome of an open cycle; a cycle already finished is left as it is."""
-        entry = self._open.pop(cycle, None)
-        if entry is None:
+        if not self._open.end(cycle):
             return []
         if self._last is not None and self._last.cycle == cycle:
             self._last = None if self._forgotten else replace(self._last, result=result)
@@ -180,13 +178,13 @@ class VisionRole:
             return VisionState.OFFLINE
         if self.conditions.first(FaultClass.FAULT) is not Code.NONE:
             return VisionState.FAULT
-        if self._busy:
+        if self._open.busy:
             return VisionState.BUSY
         return VisionState.READY if self._enabled else VisionState.DISABLED
 
     @property
     def open_cycles(self) -> tuple[int, ...]:
-        return tuple(self._open)
+        return self._open.numbers
 
     def not_ready_reason(self) -> Code:
         """Why Ready is low, NONE when it is high."""
@@ -200,7 +198,7 @@ class VisionRole:
 
     def deadline(self, now: float) -> float | None:
         """When `tick` or `outputs` next has something to do."""
-        times = [e.request.deadline for e in self._open.values() if not e.expired]
+        times = self._open.deadlines()
         times += [self._settled] if self._settling else []
         times += [t for t in (self.commands.deadline(), self._valid_at(now), self._ack_deadline(now)) if t is not None]
         beat = self.monitor.deadline()
@@ -215,7 +213,7 @@ class VisionRole:
         if c.blank:
             self._forget(now)
         self.commands.seen = c.command_seq
-        self._enabled = bool(c.control & _ENABLE)
+        self._enabled = self.settings.always_enabled or bool(c.control & _ENABLE)
         self._trigger_phase = TriggerPhase.HELD if c.control & _TRIGGER else TriggerPhase.IDLE
         if self.results.ack_seq(c.result_ack_seq, now):
             actions.append(hs.Acknowledged(c.result_ack_seq))
@@ -234,14 +232,14 @@ class VisionRole:
 
     def _edges(self, b: Command, c: Command, now: float, actions: list[hs.Action]) -> None:
         rise, fall = c.control & ~b.control, b.control & ~c.control
-        self._enable(bool(c.control & _ENABLE), actions)
+        self._enable(self.settings.always_enabled or bool(c.control & _ENABLE), actions)
         if rise & _CLEAR_FAULT:
             self._overrun = self._missed_bit = False
             self.conditions.clear()
             actions.append(hs.Cleared())
         self._acks(b, c, rise, fall, now, actions)
         if rise & _ABORT:
-            self._abort(Code.ABORTED, actions)
+            self._open.abort(Code.ABORTED, actions)
         self._execute_bit(c, rise, fall, now, actions)
         if fall & _TRIGGER:
             self._trigger_phase = TriggerPhase.IDLE
@@ -256,14 +254,8 @@ class VisionRole:
 
     def _enable(self, enabled: bool, actions: list[hs.Action]) -> None:
         if self._enabled and not enabled and self.settings.fault_on_disable:
-            self._abort(Code.OUT_OF_ORDER, actions)
+            self._open.abort(Code.OUT_OF_ORDER, actions)
         self._enabled = enabled
-
-    def _abort(self, code: Code, actions: list[hs.Action]) -> None:
-        for cycle, entry in self._open.items():
-            if not entry.expired:
-                entry.expired = True
-                actions.append(hs.Expired(cycle, code))
 
     def _acks(self, b: Command, c: Command, rise: int, fall: int, now: float, actions: list[hs.Action]) -> None:
         by_seq = c.result_ack_seq not in (0, b.result_ack_seq)
@@ -299,15 +291,16 @@ class VisionRole:
             self._bit_count = count
             self._trigger_phase = TriggerPhase.ACKED
 
-    def _take(self, seq: int, style: Style, c: Command, now: float, actions: list[hs.Action]) -> bool:
-        code = self._refusal(now)
+    def _take(self, seq: int, style: Style | None, c: Command, now: float, actions: list[hs.Action]) -> bool:
+        foreign = self.settings.own_triggers and style is not None
+        code = Code.OUT_OF_ORDER if foreign else self._refusal(now)
         if code is not Code.NONE:
             self._refuse(seq, code, actions)
             return False
         self._cycle += 1
         deadline = now + self.settings.deadline
         request = hs.Accepted(self._cycle, seq, style, c.part_id, c.serial, c.user, now, deadline)
-        self._open[self._cycle] = _Open(request)
+        self._open.begin(request)
         if style is Style.SEQUENCE:
             # A bit-style count is ours, not the PLC's: a number of the PLC's that equals it is no repeat of it.
             self._last = Last(seq, c.part_id, c.serial, cycle=self._cycle)
@@ -410,14 +403,6 @@ class VisionRole:
         return Code.NONE
 
     # ------------------------------------------------------------ inside
-
-    @property
-    def _busy(self) -> bool:
-        if not self._open:
-            return False
-        if not self.settings.overlap:
-            return True
-        return len(self._open) >= OVERLAP_DEPTH or any(not e.exposed for e in self._open.values())
 
     def _queue(self, result: Result, now: float, *, taken: bool = False) -> list[hs.Action]:
         dropped = self.results.offer(result, now, taken=taken)

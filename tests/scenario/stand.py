@@ -69,6 +69,7 @@ class Stand:
         self.port = free_port()
         self.config = folder / "gateway.yaml"
         self.data_dir = folder / "data"
+        self.devices: list[dict[str, Any]] = []
         self.stations = [self._station(n, recipe, changes) for n, changes in enumerate(stations or ({},))]
         self.write_config(self.config, self.data_dir)
         self.runs: list[Run] = []
@@ -99,6 +100,7 @@ class Stand:
         log = {"level": "info", "format": "json"}
         with path.open("w") as file:
             document = {"name": "stand", "data_dir": str(data_dir), "log": log, "stations": self.stations}
+            document |= {"devices": self.devices} if self.devices else {}
             yaml = YAML()
             yaml.representer.ignore_aliases = lambda _: True
             yaml.dump(document, file)

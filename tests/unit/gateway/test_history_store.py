@@ -13,6 +13,7 @@ from gateway.history_store import Accepted, Store, companions, error_of, set_asi
 from gateway.inspection import Finding, Inspection, Trigger
 from protocols.faults import Code
 from protocols.signals import Judgement
+from protocols.tags import Quality, TagValue
 from tests.unit.gateway.records import inspection, query, reopened, trigger
 
 
@@ -29,6 +30,59 @@ def test_every_field_of_an_inspection_comes_back(store: Store, path: Path) -> No
     assert read.values[0] == 1.5
     same = {name for name in Inspection.__slots__ if getattr(read, name) == getattr(full, name)}
     assert set(Inspection.__slots__) - same == {"values"}
+
+
+TAGS = {
+    "cnc.tool": TagValue(7, Quality.GOOD, Code.NONE, "", at=99.75, max_age=1.0),
+    "cnc.program": TagValue("O1204", Quality.GOOD, Code.NONE, "", at=90.0, max_age=1.0),
+    "cnc.load": TagValue(None, Quality.BAD, Code.LINK_LOST, "unplugged", at=99.0),
+}
+
+
+def test_tags_come_back_as_they_were_worth_at_the_trigger(store: Store, path: Path) -> None:
+    at = Trigger(1, 1, accepted=100.0, tags=TAGS)
+    store.write([Accepted("cell1", at, 1)], 1)
+    store.write([Inspection("cell1", at, Judgement.OK, 0, 1, 1), inspection(2)], 1)
+    plain, row = newest(path, 5)
+    assert plain.trigger.tags == {}
+    tags = row.trigger.tags
+    assert [(tag.value, tag.quality) for tag in tags.values()] == [
+        (7, Quality.GOOD), ("O1204", Quality.UNCERTAIN), (None, Quality.BAD),
+    ]  # fmt: skip
+    assert [tags[name].age(0.0) for name in ("cnc.tool", "cnc.program")] == [0.25, 10.0]
+    assert tags["cnc.load"].reason == "unplugged"
+
+
+def test_an_interrupted_inspection_keeps_its_tags(store: Store, path: Path) -> None:
+    store.write([Accepted("cell1", Trigger(1, 1, accepted=100.0, tags=TAGS), 1)], 1)
+    store.drop()
+    assert reopened(path)["cell1"].interrupted[0].trigger.tags["cnc.tool"].value == 7
+    assert newest(path, 1)[0].trigger.tags["cnc.tool"].value == 7
+
+
+def made_old(path: Path) -> None:
+    """The file as the first version made it."""
+    with closing(sqlite3.connect(path)) as raw:
+        raw.execute("ALTER TABLE inspection DROP COLUMN tags")
+        raw.execute("PRAGMA user_version = 1")
+        raw.commit()
+
+
+def test_a_history_without_tags_is_read_as_it_is_and_taken_over_at_the_next_start(store: Store, path: Path) -> None:
+    store.write([inspection(1), inspection(2, Judgement.NG)], 1)
+    store.close()
+    made_old(path)
+    before = [(row.trigger, row.judgement) for row in newest(path, 5)]
+    assert [judgement for _, judgement in before] == [Judgement.NG, Judgement.OK]
+    assert reopened(path)["cell1"].result_seq == 2
+    assert query(path, "PRAGMA user_version") == [(2,)]
+    assert [(row.trigger, row.judgement) for row in newest(path, 5)] == before
+    again = Store(path, boot_id=11)
+    again.open()
+    again.write([Inspection("cell1", Trigger(3, 3, accepted=100.0, tags=TAGS), Judgement.OK, 0, 3, 1)], 1)
+    again.close()
+    assert newest(path, 1)[0].trigger.tags["cnc.tool"].value == 7
+    assert not list(path.parent.glob("*.corrupt-*"))
 
 
 def test_an_open_row_is_ended_as_restarted_once(store: Store, path: Path) -> None:

@@ -10,6 +10,7 @@ from gateway import history_table
 from gateway.inspection import Inspection, Trigger
 from protocols.faults import Code
 from protocols.signals import Judgement
+from protocols.tags import Quality, TagValue
 
 BAD = Inspection("cell1", Trigger(1, 7, 42, "SN1", utc=1.8e9), Judgement.NG, 101, 5, 1, rule="scratch", total=0.0123)
 
@@ -41,6 +42,18 @@ def test_what_a_plc_sent_steers_no_terminal_and_forges_no_line() -> None:
 
 def test_json_lines() -> None:
     assert json.loads(shown(BAD, as_json=True))["judgement"] == "NG"
+
+
+def test_json_shows_tags_as_they_were_worth() -> None:
+    tags = {
+        "cnc.tool": TagValue(7, Quality.GOOD, Code.NONE, "", at=99.75),
+        "cnc.load": TagValue(None, Quality.BAD, Code.LINK_LOST, "unplugged", at=99.0),
+    }
+    row = replace(BAD, trigger=replace(BAD.trigger, accepted=100.0, tags=tags))
+    assert json.loads(shown(row, as_json=True))["trigger"]["tags"] == {
+        "cnc.tool": {"value": 7, "quality": "good", "age_ms": 250},
+        "cnc.load": {"value": None, "quality": "bad", "code": 3001, "reason": "unplugged"},
+    }
 
 
 def test_none_yet() -> None:

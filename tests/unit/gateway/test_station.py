@@ -10,9 +10,10 @@ from gateway.history import HistoryError, Recovered
 from gateway.inspection import Inspection, Trigger
 from gateway.workers import WorkerError
 from protocols.faults import Code
-from protocols.handshake import CycleSettings
+from protocols.handshake import CycleSettings, OwnTrigger
 from protocols.link import LinkState
 from protocols.signals import Control, Judgement, ResultBit, StatusBit
+from protocols.tags import Quality, TagValue
 from tests.unit.gateway.played import ON, SCRATCH, Cell
 
 FULL = HistoryError(Code.DISK_FULL, "the disk is full")
@@ -238,3 +239,76 @@ async def test_refusals_and_losses_are_counted(cell: Cell) -> None:
     cell.send(trigger_seq=2)
     assert cell.station.metrics.snapshot()["refused_3003"] == 1
     assert cell.station.metrics.accepted == 1
+
+
+class Around:
+    """Equipment that writes down what the station tells it."""
+
+    def __init__(self) -> None:
+        self.told: list[object] = []
+
+    def snapshot(self) -> dict[str, TagValue]:
+        return {"cnc.tool": TagValue(7, Quality.GOOD, Code.NONE, "", at=999.5)}
+
+    def accepted(self, cycle: int) -> None:
+        self.told.append(("accepted", cycle))
+
+    def refused(self) -> None:
+        self.told.append("refused")
+
+    def decided(self, cycle: int, judgement: Judgement) -> None:
+        self.told.append(("decided", cycle, judgement))
+
+    def doubt(self) -> None:
+        self.told.append("doubt")
+
+    async def stop(self, wait: float) -> None:
+        self.told.append("stop")
+
+
+async def test_the_equipment_hears_of_every_part_and_of_an_outcome_only_when_it_is_recorded(cell: Cell) -> None:
+    around = Around()
+    cell.station.equip(around)
+    cell.disk.slow = True
+    cycle = cell.trigger(1, part=11)
+    assert cell.vision.asked[-1].tags["cnc.tool"].age(cell.now) == pytest.approx(0.5)
+    cell.send(trigger_seq=2, part_id=12)
+    cell.seen(cycle)
+    assert around.told == [("accepted", cycle), "refused"]
+    cell.disk.flush()
+    assert around.told[2:] == [("decided", cycle, Judgement.OK)]
+    cell.send(trigger_seq=3, part_id=13)
+    cell.send(trigger_seq=3, part_id=13, user=(1, 0, 0, 0, 0, 0))  # the same part once more is no part
+    assert around.told[3:] == [("accepted", cycle + 1)]
+    cell.station.link_changed(LinkState.DOWN, "cut")
+    assert around.told[4:] == ["doubt"]
+    await cell.station.stop(0.01)
+    assert around.told[-1] == "stop"
+
+
+async def test_what_the_equipment_lacks_takes_ready_and_keeps_apart_from_the_plc_s_link(cell: Cell) -> None:
+    cell.station.needs(Code.OUTPUT_FAILED, True)
+    assert cell.status.not_ready_reason == Code.OUTPUT_FAILED
+    cell.station.needs(Code.OUTPUT_FAILED, False)
+    assert cell.status.ready
+    cell.station.needs(Code.LINK_LOST, True)
+    cell.station.link_changed(LinkState.UP, "back")
+    assert cell.status.not_ready_reason == Code.LINK_LOST
+    cell.station.needs(Code.LINK_LOST, False)
+    cell.send(control=ON)
+    assert cell.status.ready
+
+
+async def test_a_trigger_of_a_tag_waits_for_no_plc_but_for_the_history() -> None:
+    settings = CycleSettings(own_triggers=True, always_enabled=True, acknowledged=False)
+    cell = Cell(settings)
+    cell.station.workers_ready(cell.station.facts)
+    cell.station.own_trigger(OwnTrigger(5))
+    assert cell.vision.asked == []
+    assert cell.station.metrics.refusals == {Code.STARTING: 1}
+    cell.station.recover(None)
+    cell.station.own_trigger(OwnTrigger(5, "A1"))
+    (asked,) = cell.vision.asked
+    assert (asked.part_id, asked.serial, asked.by_bit) == (5, "A1", True)
+    cell.seen(asked.cycle)
+    assert (cell.result.part_id, cell.result.judgement, cell.status.pending) == (5, Judgement.OK, 0)

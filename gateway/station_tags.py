@@ -1,0 +1,248 @@
+"""One station's tags at work: what it records, what triggers it, its lamps and gates. Callbacks of the control loop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Mapping
+from typing import Protocol
+
+import structlog
+
+from gateway.reject import Gate
+from gateway.tag_settings import GateConfig, LampConfig, OutputValue, StationTagsConfig, TriggerConfig
+from gateway.tags import TagBook
+from protocols.faults import Code
+from protocols.handshake import OwnTrigger
+from protocols.signals import Judgement
+from protocols.tag_watch import Rule, Watch
+from protocols.tags import Quality, TagValue
+
+log = structlog.get_logger("tags")
+
+NOT_WRITTEN = "not written yet"
+
+
+class Owner(Protocol):
+    """The station whose tags these are."""
+
+    name: str
+
+    def own_trigger(self, call: OwnTrigger) -> None:
+        """A tag asks for an inspection, or tells of one that was missed."""
+
+    def needs(self, code: Code, missing: bool) -> None:
+        """Something without which the station must not be Ready is missing (3001, 3021), or is back."""
+
+
+class _Lamp:
+    """Shows the last verdict until the next part comes, or for `hold` seconds."""
+
+    def __init__(self, config: LampConfig) -> None:
+        self.config = config
+        self._value: OutputValue = config.idle
+        self._until: float | None = None
+
+    def show(self, judgement: Judgement, now: float) -> None:
+        self._value = self.config.of(judgement)
+        self._until = now + self.config.hold_ms / 1000 if self.config.hold_ms else None
+
+    def clear(self) -> None:
+        self._value, self._until = self.config.idle, None
+
+    def value(self, now: float) -> OutputValue:
+        if self._until is not None and now >= self._until:
+            self.clear()
+        return self._value
+
+    def due(self, now: float) -> float | None:
+        return self._until
+
+    def doubt(self) -> None:
+        """What a lamp shows stays true."""
+
+
+class _Gate:
+    """A gate's position as a value."""
+
+    def __init__(self, config: GateConfig) -> None:
+        self.config = config
+        self.parts = Gate(config.settings())
+
+    def value(self, now: float) -> OutputValue:
+        return self.config.pass_value if self.parts.open(now) else self.config.reject_value
+
+    def doubt(self) -> None:
+        self.parts.doubt()
+
+    def due(self, now: float) -> float | None:
+        return self.parts.due(now)
+
+
+class StationTags:
+    """See `gateway.equipment.Equipment`. Registers itself with the book; begins to write with `start`."""
+
+    def __init__(self, config: StationTagsConfig, book: TagBook, owner: Owner) -> None:
+        self._record, self._book, self._owner = config.record, book, owner
+        self._clock = book.clock
+        self._lamps = [_Lamp(output) for output in config.outputs if isinstance(output, LampConfig)]
+        self._gates = [_Gate(output) for output in config.outputs if isinstance(output, GateConfig)]
+        self._outputs: list[_Lamp | _Gate] = [*self._gates, *self._lamps]
+        self._failing = {output.config.tag: NOT_WRITTEN for output in self._outputs}
+        self._required = {output.config.tag for output in self._outputs if output.config.required}
+        self._timer: asyncio.TimerHandle | None = None
+        self._confirmed = asyncio.Event()
+        self._stopped = False
+        self._log = log.bind(station=owner.name)
+        for output in self._outputs:
+            self._follow(output)
+        if config.trigger is not None:
+            _Trigger(config.trigger, book, owner, self)
+
+    def _follow(self, output: _Lamp | _Gate) -> None:
+        ref = output.config.tag
+        self._book.output(ref, output.config.refresh, lambda error: self._written(ref, error))
+        self._book.follow_link(ref, lambda up, reason: None if up else self._written(ref, reason))
+
+    def start(self) -> None:
+        """Have the outputs written from now on; the station is not Ready before the required ones are."""
+        self._owner.needs(Code.OUTPUT_FAILED, bool(self._required))
+        self._apply()
+
+    # ------------------------------------------------------------ what the station calls
+
+    def snapshot(self) -> Mapping[str, TagValue]:
+        """The values to record with a trigger of this moment."""
+        return self._book.snapshot(self._record)
+
+    def accepted(self, cycle: int) -> None:
+        """A part passed the camera, and this cycle looks at it."""
+        now = self._clock()
+        for gate in self._gates:
+            overflows = gate.parts.overflows
+            gate.parts.entered(cycle, now)
+            if gate.parts.overflows > overflows:
+                self._log.error("gate_overflow", tag=gate.config.tag, queue=gate.config.queue)
+        for lamp in self._lamps:
+            lamp.clear()
+        self._apply()
+
+    def refused(self) -> None:
+        """A part may have passed the camera, and nobody looked."""
+        now = self._clock()
+        for gate in self._gates:
+            gate.parts.uninspected(now)
+        for lamp in self._lamps:
+            lamp.show(Judgement.FAULT, now)
+        self._apply()
+
+    def decided(self, cycle: int, judgement: Judgement) -> None:
+        """The outcome of a cycle, as it is recorded and shown."""
+        now = self._clock()
+        for gate in self._gates:
+            gate.parts.decided(cycle, judgement is Judgement.OK, now)
+        for lamp in self._lamps:
+            lamp.show(judgement, now)
+        self._apply()
+
+    def doubt(self) -> None:
+        """Something may have been missed: what is on its way is not proved."""
+        for output in self._outputs:
+            output.doubt()
+        self._apply()
+
+    async def stop(self, wait: float) -> None:
+        """Gates to reject, lamps to idle; returns when the devices have confirmed, or after `wait` seconds."""
+        for lamp in self._lamps:
+            lamp.clear()
+        self.doubt()
+        self._stopped = True
+        self._apply()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(wait):
+                while not all(self._at_rest(output) for output in self._outputs):
+                    self._confirmed.clear()
+                    await self._confirmed.wait()
+
+    def _at_rest(self, output: _Lamp | _Gate) -> bool:
+        tag = output.config.tag
+        return tag in self._failing or self._book.taken(tag) == output.value(self._clock())
+
+    # ------------------------------------------------------------ outputs
+
+    def _apply(self) -> None:
+        """Want what each output must be now, and look again when that changes by time alone."""
+        now = self._clock()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._stopped:
+            return
+        for output in self._outputs:
+            # Nobody knows where a gate stands whose last write failed: it must be seen at rest before it opens again.
+            if output.config.tag in self._failing:
+                output.doubt()
+            self._book.want(output.config.tag, output.value(now))
+        due = min((time for output in self._outputs if (time := output.due(now)) is not None), default=None)
+        if due is not None:
+            self._timer = asyncio.get_running_loop().call_later(max(0.0, due - now), self._apply)
+
+    def _written(self, ref: str, error: str) -> None:
+        before = self._failing.pop(ref, "")
+        if error:
+            self._failing[ref] = error
+        self._confirmed.set()
+        if error or before:
+            self._apply()
+        if bool(before) == bool(error) and before != NOT_WRITTEN:
+            return
+        if error:
+            self._log.error("output_failed", tag=ref, code=int(Code.OUTPUT_FAILED), reason=error)
+        else:
+            self._log.info("output_written", tag=ref, after=before)
+        self._owner.needs(Code.OUTPUT_FAILED, bool(self._required & self._failing.keys()))
+
+
+class _Trigger:
+    """The tag that starts inspections."""
+
+    def __init__(self, config: TriggerConfig, book: TagBook, owner: Owner, tags: StationTags) -> None:
+        self._config, self._book, self._owner, self._tags = config, book, owner, tags
+        tag = book.tags[config.tag]
+        self._watch = Watch(Rule(config.on, config.threshold or 0.0, config.hysteresis, tag.deadband, tag.modulus))
+        self._last: float | None = None
+        book.follow(config.tag, self._see)
+        book.follow_link(config.tag, self._link)
+
+    def _link(self, up: bool, reason: str) -> None:
+        self._owner.needs(Code.LINK_LOST, not up)
+        if not up:
+            self._tags.doubt()
+
+    def _see(self, reading: TagValue) -> None:
+        now = self._book.clock()
+        seen = self._watch.see(reading, now)
+        if seen.fired:
+            call = self._call(now)
+            self._last = now if call.code is Code.NONE else self._last
+            self._owner.own_trigger(call)
+        if seen.missed:  # after the one that fired: nobody knows which of them the camera sees
+            self._owner.own_trigger(OwnTrigger(code=seen.code, times=seen.missed))
+
+    def _call(self, now: float) -> OwnTrigger:
+        config = self._config
+        if self._last is not None and now - self._last < config.min_interval_ms / 1000:
+            return OwnTrigger(code=Code.TOO_FAST)
+        part = self._part(config.part_id, now)
+        serial = self._part(config.serial, now)
+        if part is None or serial is None:
+            return OwnTrigger(code=Code.TAG_DOUBTFUL)
+        return OwnTrigger(int(part or 0), str(serial) if config.serial else "")
+
+    def _part(self, ref: str | None, now: float) -> int | str | None:
+        """What identifies the part, 0 where nothing is configured, None where it cannot be trusted."""
+        if ref is None:
+            return 0
+        reading = self._book.current[ref].seen(now)
+        trusted = reading.quality is Quality.GOOD and isinstance(reading.value, int | str)
+        return reading.value if trusted else None  # type: ignore[return-value]

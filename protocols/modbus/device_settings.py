@@ -1,0 +1,213 @@
+"""The configuration of a Modbus device whose values are read and written as tags."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from protocols.codec import StringOrder, WordOrder
+from protocols.modbus.planning import BIT_TABLES, Limits, Place
+from protocols.modbus.quirks import STANDARD, Quirks
+from protocols.modbus.registers import ADDRESSES, Table
+from protocols.settings import Orders, Settings
+from protocols.tags import TYPE_PATTERN, Tag
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from protocols.modbus.exchange import Exchange
+    from protocols.modbus.tag_source import Output, TagGroup, TagSink, TagSource
+
+TagName = Annotated[str, Field(max_length=63, pattern="^[a-z][a-z0-9_]*$")]
+AGE_PERIODS = 3
+"""A value is old after so many poll periods, unless max_age_ms says otherwise."""
+
+_TABLES = {"coil": Table.COIL, "discrete": Table.DISCRETE, "input": Table.INPUT, "holding": Table.HOLDING}
+
+
+class TagConfig(Settings):
+    """One value of a device."""
+
+    name: TagName
+    """Unique in its device; a-z, 0-9 and _. Others name it `device.tag`."""
+    address: Annotated[int, Field(ge=0, lt=ADDRESSES)]
+    """PDU address, from 0: register 40001 is 0."""
+    table: Literal["holding", "input", "coil", "discrete"] = "holding"
+    """Where it lies."""
+    type: Annotated[str, Field(pattern=TYPE_PATTERN)] | None = None
+    """bool, (u)int16/32/64, float32/64 or string[n]; default uint16, in bit tables bool."""
+    bit: Annotated[int, Field(ge=0, le=15)] | None = None
+    """Of a bool in a register: which bit, 0 the least significant; without it the whole word, 0 is false."""
+    word_order: WordOrder | None = None
+    """Of values longer than a word; default that of the device."""
+    string_order: StringOrder | None = None
+    """Which byte of a word holds the first of its two characters; default that of the device."""
+    scale: float = 1.0
+    """Value = raw * scale + offset."""
+    offset: float = 0.0
+    unit: Annotated[str, Field(max_length=16)] = ""
+    """Of the value, for people: %, 1/min, degC."""
+    deadband: Annotated[float, Field(ge=0)] = 0.0
+    """A number that moved by no more has not changed."""
+    min: float | None = None
+    """A number below is uncertain."""
+    max: float | None = None
+    """A number above is uncertain."""
+    group: TagName = "default"
+    """The poll group it is read with."""
+    max_age_ms: Annotated[float, Field(ge=1, le=3_600_000)] | None = None
+    """Older than this it is uncertain; default three poll periods."""
+    access: Literal["read", "write"] = "read"
+    """read: polled; write: an output of a station, never polled."""
+    modbus_unit: Annotated[int, Field(ge=0, le=255)] | None = None
+    """Unit id behind the same address, where it is not that of the device."""
+
+    @property
+    def kind(self) -> str:
+        """The type, with its default."""
+        return self.type or ("bool" if self.table in ("coil", "discrete") else "uint16")
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        bits, kind = self.table in ("coil", "discrete"), self.kind
+        number = kind != "bool" and not kind.startswith("string")
+        if bits and kind != "bool":
+            raise ValueError(f"a {self.table} holds one bit; remove type, or read {kind} from holding or input")
+        if self.bit is not None and (bits or kind != "bool"):
+            raise ValueError("bit is for type bool in a register; remove bit, or set type: bool")
+        if not number and (self.scale != 1 or self.offset or self.deadband or (self.min, self.max) != (None, None)):
+            raise ValueError(f"scale, offset, deadband, min and max are for numbers, not for {kind}; remove them")
+        if self.scale == 0:
+            raise ValueError("scale 0 makes every value the same; give another one")
+        if self.min is not None and self.max is not None and self.min > self.max:
+            raise ValueError(f"min {self.min:g} is more than max {self.max:g}; exchange them")
+        if self.access == "write" and (self.table not in ("holding", "coil") or self.bit is not None):
+            raise ValueError("only coils and whole holding registers can be written; name one, or set access: read")
+        return self
+
+    @property
+    def place(self) -> Place:
+        """Where it lies."""
+        table = _TABLES[self.table]
+        return Place(table, self.address, 1 if table in BIT_TABLES else Tag("", self.kind).words)
+
+    def tag(self, orders: Orders, period: float) -> Tag:
+        """The tag, polled each `period` seconds."""
+        return Tag(
+            self.name,
+            self.kind,
+            self.bit,
+            self.word_order or orders.word_order,
+            self.string_order or orders.string_order,
+            self.scale,
+            self.offset,
+            self.unit,
+            self.deadband,
+            self.min,
+            self.max,
+            AGE_PERIODS * period if self.max_age_ms is None else self.max_age_ms / 1000,
+        )
+
+
+class GroupConfig(Settings):
+    """Tags that are read together."""
+
+    name: TagName
+    period_ms: Annotated[float, Field(ge=5, le=3_600_000)] = 200
+    """From one reading to the next."""
+
+
+class ModbusTcpDevice(Orders):
+    """A device that is a Modbus TCP server."""
+
+    kind: Literal["modbus_tcp"] = "modbus_tcp"
+    host: str
+    port: Annotated[int, Field(ge=1, le=65535)] = 502
+    unit: Annotated[int, Field(ge=0, le=255)] = 1
+    timeout_ms: Annotated[float, Field(ge=10, le=10_000)] = 500
+    """Of one request."""
+    quirks: Quirks = STANDARD
+
+    def exchange(self) -> Exchange:
+        """The connection; pymodbus is imported here, as only devices and client links need it."""
+        from protocols.modbus.tcp_exchange import TcpExchange
+
+        return TcpExchange(self.host, self.port, timeout=self.timeout_ms / 1000, quirks=self.quirks)
+
+    @property
+    def limits(self) -> Limits:
+        """What one request may ask for."""
+        return Limits(self.quirks.max_read, self.quirks.max_read_bits, self.quirks.max_gap)
+
+    @property
+    def where(self) -> str:
+        """For messages."""
+        return f"{self.host}:{self.port}, unit {self.unit}"
+
+
+class AliveConfig(Settings):
+    """A value that must move while the device lives: a counter or a clock."""
+
+    tag: TagName
+    timeout_ms: Annotated[float, Field(ge=10, le=3_600_000)] = 2000
+    """Without a change for this long, all values of the device are uncertain."""
+
+
+class DeviceConfig(Settings):
+    """Equipment beside the PLC: its address, and its values by name."""
+
+    name: Annotated[str, Field(max_length=63, pattern="^[a-z][a-z0-9_]*$")]
+    """Unique; a-z, 0-9 and _. A tag is named `device.tag`."""
+    link: ModbusTcpDevice
+    """How it is reached."""
+    groups: Annotated[tuple[GroupConfig, ...], Field(min_length=1, max_length=32)] = (GroupConfig(name="default"),)
+    """How often which tags are read."""
+    tags: Annotated[tuple[TagConfig, ...], Field(min_length=1, max_length=1000)]
+    alive: AliveConfig | None = None
+    """Which value proves that the device's program runs; without it only its answers do."""
+
+    def period(self, group: str) -> float:
+        """Of a group, in seconds."""
+        return next((g.period_ms / 1000 for g in self.groups if g.name == group), 0.2)
+
+    def definitions(self) -> dict[str, Tag]:
+        """All tags by their own name."""
+        return {tag.name: tag.tag(self.link, self.period(tag.group)) for tag in self.tags}
+
+    def build(self, sink: TagSink, refresh: dict[str, float], first: Sequence[str] = ()) -> TagSource:
+        """The source of its tags; `refresh`: outputs and how often they are written anew, `first` is read first."""
+        from protocols.modbus.tag_source import Alive, TagSource
+
+        alive = None if self.alive is None else Alive(self.alive.tag, self.alive.timeout_ms / 1000)
+        return TagSource(self.name, self.link.exchange(), self._groups(first), self._outputs(refresh), sink, alive)
+
+    def _groups(self, first: Sequence[str]) -> tuple[TagGroup, ...]:
+        from protocols.modbus.tag_source import Placed, TagGroup
+
+        tags = self.definitions()
+        return tuple(
+            TagGroup(
+                group.period_ms / 1000,
+                tuple(
+                    Placed(tags[tag.name], tag.place, self._unit(tag))
+                    for tag in sorted(self.tags, key=lambda tag: tag.name not in first)
+                    if tag.group == group.name and tag.access == "read"
+                ),
+                self.link.limits,
+            )
+            for group in self.groups
+        )
+
+    def _outputs(self, refresh: dict[str, float]) -> tuple[Output, ...]:
+        from protocols.modbus.tag_source import Output, Placed
+
+        tags = self.definitions()
+        return tuple(
+            Output(Placed(tags[tag.name], tag.place, self._unit(tag)), refresh[tag.name])
+            for tag in self.tags
+            if tag.name in refresh
+        )
+
+    def _unit(self, tag: TagConfig) -> int:
+        return self.link.unit if tag.modbus_unit is None else tag.modbus_unit

@@ -1,0 +1,299 @@
+"""A station's tags at work: the device, the station and the clock are played."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import pytest
+from typing_extensions import override
+
+from gateway.station_tags import StationTags
+from gateway.tag_settings import StationTagsConfig
+from gateway.tags import TagBook
+from protocols.faults import Code
+from protocols.handshake import OwnTrigger
+from protocols.modbus.device_settings import DeviceConfig
+from protocols.signals import Judgement
+from protocols.tags import Quality, TagValue, Value
+
+DEVICE = DeviceConfig.model_validate(
+    {
+        "name": "cnc",
+        "link": {"host": "127.0.0.1"},
+        "tags": [
+            {"name": "counter", "address": 0},
+            {"name": "part", "address": 1},
+            {"name": "serial", "address": 2, "type": "string[4]"},
+            {"name": "tool", "address": 9, "max": 40},
+            {"name": "lamp", "address": 20, "access": "write"},
+            {"name": "gate", "address": 21, "access": "write"},
+        ],
+    }
+)
+LAMP = {"kind": "lamp", "tag": "cnc.lamp", "hold_ms": 3000}
+GATE = {"kind": "gate", "tag": "cnc.gate", "delay_ms": 1000, "pulse_ms": 200}
+TRIGGER = {"tag": "cnc.counter", "on": "count", "part_id": "cnc.part", "serial": "cnc.serial"}
+
+
+class Wire(TagBook):
+    """The book with a device that writes what it is told, when it is told."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+        super().__init__([DEVICE], lambda: self.now)
+        self.wanted: dict[str, Value] = {}
+        self.shown: dict[str, list[Value]] = {}
+        self.confirmed: dict[str, Value] = {}
+
+    @override
+    def want(self, ref: str, value: Value) -> None:
+        self.wanted[ref] = value
+        history = self.shown.setdefault(ref, [])
+        if not history or history[-1] != value:
+            history.append(value)
+
+    @override
+    def taken(self, ref: str) -> Value | None:
+        return self.confirmed.get(ref)
+
+    def answer(self, *refs: str, error: str = "") -> None:
+        """The device takes (or refuses) what is wanted."""
+        for ref in refs:
+            if not error:
+                self.confirmed[ref] = self.wanted[ref]
+            self._pages["cnc"].written[ref.split(".")[1]](error)
+
+    def link(self, up: bool) -> None:
+        for tell in self._pages["cnc"].links:
+            tell(up, "" if up else "unplugged")
+
+    def give(self, **values: Value | None) -> None:
+        """One moment of readings; None = bad."""
+        tags = DEVICE.definitions()
+        readings = {
+            name: tags[name].failed(Code.LINK_LOST, "unplugged", self.now, 0.0)
+            if value is None
+            else tags[name].reading(value, self.now, 0.0)
+            for name, value in values.items()
+        }
+        self.current.update({f"cnc.{name}": reading for name, reading in readings.items()})
+        for name, reading in readings.items():
+            for read in self._pages["cnc"].readers.get(name, ()):
+                read(reading)
+
+
+class Owner:
+    """The station: writes down what it is told."""
+
+    name = "cell1"
+
+    def __init__(self) -> None:
+        self.calls: list[OwnTrigger] = []
+        self.missing: dict[Code, bool] = {}
+
+    def own_trigger(self, call: OwnTrigger) -> None:
+        self.calls.append(call)
+
+    def needs(self, code: Code, missing: bool) -> None:
+        self.missing[code] = missing
+
+
+class Rig:
+    def __init__(self, *outputs: dict[str, Any], record: Iterable[str] = (), trigger: dict[str, Any] | None = None):
+        self.wire, self.owner = Wire(), Owner()
+        content = {"outputs": outputs, "record": tuple(record), "trigger": trigger}
+        config = StationTagsConfig.model_validate(content)
+        self.tags = StationTags(config, self.wire, self.owner)
+        self.tags.start()
+
+    def pass_time(self, seconds: float) -> None:
+        self.wire.now += seconds
+        self.tags._apply()
+
+    @property
+    def gate(self) -> Value:
+        return self.wire.wanted["cnc.gate"]
+
+    @property
+    def lamp(self) -> Value:
+        return self.wire.wanted["cnc.lamp"]
+
+
+@pytest.fixture
+async def rig() -> Rig:
+    rig = Rig(LAMP, GATE)
+    rig.wire.answer("cnc.lamp", "cnc.gate")
+    return rig
+
+
+async def test_the_lamp_shows_the_verdict_until_the_next_part_or_its_time(rig: Rig) -> None:
+    assert rig.lamp == 0
+    for judgement, value in ((1, 1), (2, 2), (3, 3), (4, 4)):
+        rig.tags.accepted(judgement)
+        assert rig.lamp == 0
+        rig.tags.decided(judgement, Judgement(judgement))
+        assert rig.lamp == value
+    rig.tags.refused()
+    assert rig.lamp == 4
+    rig.pass_time(3.0)
+    assert rig.lamp == 0
+
+
+async def test_the_gate_opens_for_a_good_part_in_its_time(rig: Rig) -> None:
+    rig.tags.accepted(1)
+    rig.tags.decided(1, Judgement.OK)
+    assert rig.gate == 0
+    rig.pass_time(1.0)
+    assert rig.gate == 1
+    rig.pass_time(0.2)
+    assert rig.gate == 0
+
+
+@pytest.mark.parametrize("judgement", [Judgement.NG, Judgement.RECHECK, Judgement.FAULT, Judgement.NONE])
+async def test_anything_but_ok_rejects(rig: Rig, judgement: Judgement) -> None:
+    rig.tags.accepted(1)
+    rig.tags.decided(1, judgement)
+    rig.pass_time(1.0)
+    assert rig.gate == 0
+
+
+async def test_a_doubt_rejects_what_is_on_its_way(rig: Rig) -> None:
+    rig.tags.accepted(1)
+    rig.tags.decided(1, Judgement.OK)
+    rig.tags.doubt()
+    rig.pass_time(1.0)
+    assert rig.gate == 0
+
+
+async def test_a_gate_that_cannot_be_written_takes_ready_until_it_was_seen_at_rest() -> None:
+    rig = Rig(GATE)
+    assert rig.owner.missing == {Code.OUTPUT_FAILED: True}
+    rig.wire.answer("cnc.gate")
+    assert rig.owner.missing == {Code.OUTPUT_FAILED: False}
+    rig.tags.accepted(1)
+    rig.tags.decided(1, Judgement.OK)
+    rig.tags.accepted(2)
+    rig.tags.decided(2, Judgement.OK)
+    rig.pass_time(1.0)
+    assert rig.gate == 1
+    rig.wire.answer("cnc.gate", error="exception 04")
+    assert rig.owner.missing == {Code.OUTPUT_FAILED: True}
+    assert rig.gate == 0
+    rig.tags.accepted(3)
+    rig.tags.decided(3, Judgement.OK)
+    rig.pass_time(1.0)
+    assert rig.gate == 0
+    rig.wire.answer("cnc.gate")
+    assert rig.owner.missing == {Code.OUTPUT_FAILED: False}
+    assert rig.gate == 0
+    rig.tags.accepted(4)
+    rig.tags.decided(4, Judgement.OK)
+    rig.pass_time(1.0)
+    assert rig.gate == 1
+
+
+async def test_a_lost_device_counts_as_not_written() -> None:
+    rig = Rig(GATE)
+    rig.wire.answer("cnc.gate")
+    rig.tags.accepted(1)
+    rig.tags.decided(1, Judgement.OK)
+    rig.wire.link(False)
+    assert rig.owner.missing == {Code.OUTPUT_FAILED: True}
+    rig.wire.link(True)
+    assert rig.owner.missing == {Code.OUTPUT_FAILED: True}
+    rig.wire.answer("cnc.gate")
+    rig.pass_time(1.0)
+    assert rig.gate == 0
+
+
+async def test_a_lamp_is_not_required_unless_told() -> None:
+    rig = Rig(LAMP)
+    rig.wire.answer("cnc.lamp", error="exception 02")
+    assert rig.owner.missing == {Code.OUTPUT_FAILED: False}
+    rig = Rig({**LAMP, "required": True})
+    rig.wire.answer("cnc.lamp", error="exception 02")
+    assert rig.owner.missing == {Code.OUTPUT_FAILED: True}
+
+
+async def test_at_the_end_gates_reject_lamps_are_idle_and_nothing_moves_them(rig: Rig) -> None:
+    rig.tags.accepted(1)
+    rig.tags.decided(1, Judgement.OK)
+    rig.pass_time(1.0)
+    rig.wire.answer("cnc.gate", "cnc.lamp")
+    await rig.tags.stop(0.01)  # the device confirms nothing: the end does not wait for ever
+    assert (rig.gate, rig.lamp) == (0, 0)
+    rig.tags.decided(1, Judgement.OK)
+    rig.tags.accepted(2)
+    rig.tags.decided(2, Judgement.OK)
+    rig.pass_time(1.0)
+    assert (rig.gate, rig.lamp) == (0, 0)
+
+
+async def test_a_snapshot_is_what_was_read_last_with_its_own_age() -> None:
+    rig = Rig(record=["cnc.tool", "cnc.part"])
+    rig.wire.give(tool=99)
+    taken = rig.tags.snapshot()
+    rig.wire.give(tool=5)
+    assert (taken["cnc.tool"].value, taken["cnc.tool"].quality) == (99, Quality.UNCERTAIN)
+    assert (taken["cnc.part"].value, taken["cnc.part"].quality) == (None, Quality.BAD)
+    assert taken["cnc.tool"].age(rig.wire.now + 2) == 2
+
+
+async def triggered(**more: Any) -> Rig:
+    rig = Rig(GATE, trigger={**TRIGGER, **more})
+    rig.wire.answer("cnc.gate")
+    rig.wire.give(counter=10, part=7, serial="A1")
+    return rig
+
+
+async def test_a_step_of_the_counter_triggers_with_the_part_s_number() -> None:
+    rig = await triggered()
+    assert rig.owner.calls == []
+    rig.wire.give(counter=11, part=8, serial="A2")
+    rig.wire.give(counter=11, part=8, serial="A2")
+    assert rig.owner.calls == [OwnTrigger(8, "A2")]
+
+
+async def test_a_part_whose_number_is_not_good_is_refused() -> None:
+    rig = await triggered()
+    rig.wire.give(counter=11, part=None, serial="A2")
+    assert rig.owner.calls == [OwnTrigger(code=Code.TAG_DOUBTFUL)]
+
+
+async def test_steps_at_once_are_one_trigger_and_the_rest_refused_after_it() -> None:
+    rig = await triggered()
+    rig.wire.give(counter=14, part=8, serial="A2")
+    assert rig.owner.calls == [OwnTrigger(8, "A2"), OwnTrigger(code=Code.TOO_FAST, times=3)]
+
+
+async def test_faster_than_the_least_interval_is_refused() -> None:
+    rig = await triggered(min_interval_ms=500)
+    rig.wire.give(counter=11, part=8, serial="A2")
+    rig.wire.now += 0.4
+    rig.wire.give(counter=12, part=9, serial="A3")
+    rig.wire.now += 0.2
+    rig.wire.give(counter=13, part=10, serial="A4")
+    assert [call.code for call in rig.owner.calls] == [Code.NONE, Code.TOO_FAST, Code.NONE]
+
+
+async def test_a_lost_trigger_takes_ready_rejects_what_is_on_its_way_and_is_no_edge_when_it_is_back() -> None:
+    rig = await triggered()
+    rig.tags.accepted(1)
+    rig.tags.decided(1, Judgement.OK)
+    rig.wire.give(counter=None, part=None, serial=None)
+    rig.wire.link(False)
+    assert rig.owner.missing == {Code.LINK_LOST: True, Code.OUTPUT_FAILED: True}
+    rig.wire.link(True)
+    rig.wire.answer("cnc.gate")
+    assert rig.owner.missing == {Code.LINK_LOST: False, Code.OUTPUT_FAILED: False}
+    rig.wire.give(counter=12, part=8, serial="A2")
+    assert rig.owner.calls == [OwnTrigger(code=Code.LINK_LOST, times=2)]
+    rig.pass_time(1.0)
+    assert rig.gate == 0
+
+
+def test_the_book_knows_every_tag_before_it_is_read() -> None:
+    book = TagBook([DEVICE])
+    assert set(book.current) == {f"cnc.{tag.name}" for tag in DEVICE.tags}
+    assert book.current["cnc.tool"] == TagValue()
