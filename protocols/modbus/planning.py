@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from protocols.link import MapError
-from protocols.modbus.pdu import MAX_READ_BITS, MAX_READ_WORDS
 from protocols.modbus.registers import ADDRESSES, Table, plc_address
+from protocols.modbus.requests import MAX_READ_BITS, MAX_READ_WORDS
 
 Answer = bytes | tuple[bool, ...]
 """Big-endian words of a register table, or the values of a bit table."""

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 from protocols.link import MapError, PeerError
 from protocols.modbus.answers import Expected, refusal
 from protocols.modbus.exchange import RefusedByPeerError
-from protocols.modbus.pdu import COIL_OFF, COIL_ON, MAX_READ_BITS, MAX_READ_WORDS, MAX_WRITE_BITS, MAX_WRITE_WORDS
 from protocols.modbus.quirks import STANDARD, Quirks
 from protocols.modbus.registers import ADDRESSES, Table
+from protocols.modbus.requests import COIL_OFF, COIL_ON, MAX_READ_BITS, MAX_READ_WORDS, MAX_WRITE_BITS, MAX_WRITE_WORDS
 
 if TYPE_CHECKING:
     from pymodbus.client import AsyncModbusTcpClient

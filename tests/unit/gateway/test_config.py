@@ -430,5 +430,5 @@ def test_a_station_can_be_made_without_a_file() -> None:
 def test_a_link_that_leads_nowhere_is_no_data_dir(place: Path) -> None:
     (place.parent / "loop").symlink_to("loop")
     change(place, "data_dir: data", "data_dir: loop/x")
-    with pytest.raises(ConfigError, match="cannot be used .Too many levels of symbolic links.; name another place"):
+    with pytest.raises(ConfigError, match=r"cannot be used .Too many levels of symbolic links.; name another place"):
         configuration.load(place)
