@@ -37,6 +37,15 @@ class Timing:
     patience: float
     """An unfinished frame that does not go on for so long is given up; more than an adapter holds bytes back."""
 
+    def exchange(self, request: int, answer: int) -> float:
+        """A request and its answer of so many bytes, and the silences that must follow each."""
+        return (request + answer) * self.char + 2 * self.silence
+
+    @property
+    def cycle(self) -> float:
+        """What the wire alone needs to read 64 words (FC4) and to write 32 (FC16)."""
+        return self.exchange(8, 5 + 128) + self.exchange(9 + 64, 8)
+
 
 def timing(baud: int, bits: int = 11, patience: float = _CHUNKS) -> Timing:
     """Of a line with this baud rate and so many bits a character (11: 8E1 or 8N2, 10: 8N1)."""
