@@ -170,6 +170,8 @@ def _open(line: Line) -> Serial:
     import serial
 
     parity = {"even": serial.PARITY_EVEN, "odd": serial.PARITY_ODD, "none": serial.PARITY_NONE}[line.parity]
+    if Path(line.device).resolve().is_relative_to("/dev/pts"):
+        parity = serial.PARITY_NONE  # a pseudo-terminal has none, and may refuse to be asked for it
     try:
         port = serial.Serial(
             line.device, line.baud, parity=parity, stopbits=line.stop_bits, timeout=0, write_timeout=0, exclusive=True
@@ -231,7 +233,9 @@ def _shut_late(opening: asyncio.Future[Serial]) -> None:
 
 
 def _explained(line: Line, error: Exception) -> PortError:
-    number = getattr(error, "errno", None)
+    number = getattr(error, "errno", None) or next(iter(getattr(error.__context__, "args", ())), None)
+    if number == errno.ENOTTY:
+        return PortError(f"{line.text}: this is no serial line; name one, such as /dev/ttyUSB0", lasting=True)
     if number in (errno.EAGAIN, errno.EBUSY):
         return PortError(
             f"{line.text}: another program has this line; stop it (a terminal, ModemManager, a second gateway)",

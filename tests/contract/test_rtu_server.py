@@ -278,7 +278,7 @@ async def test_a_line_somebody_else_has_ends_the_start_with_one_sentence(rig: Ri
 
 
 @pytest.mark.parametrize(
-    ("device", "told"), [("none", "no such device"), (".", "this is no device"), ("/dev/null", "cannot be opened")]
+    ("device", "told"), [("none", "no such device"), (".", "this is no device"), ("/dev/null", "is no serial line")]
 )
 async def test_what_is_no_line_is_explained(tmp_path: Path, device: str, told: str) -> None:
     with pytest.raises(PortError, match=told):
@@ -306,6 +306,13 @@ async def test_what_is_not_taken_is_dropped_for_what_is_newer(tmp_path: Path) ->
         port.close()
         os.close(far)
         os.close(near)
+
+
+async def test_a_line_can_be_opened_again_and_again(tmp_path: Path) -> None:
+    async with joined(tmp_path) as bus:
+        path = bus.tap("one")
+        for _ in range(3):
+            (await opened(Line(path, BAUD), lambda data: None, lambda reason: None)).close()
 
 
 async def test_nothing_stays_open(tmp_path: Path) -> None:
