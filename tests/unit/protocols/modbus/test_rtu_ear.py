@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from protocols.modbus.rtu import framed, timing
+from protocols.modbus.rtu import crc, framed, timing
 from protocols.modbus.rtu_ear import Ear, Request
 
 TIMING = timing(19200)
@@ -88,6 +88,24 @@ def test_a_request_for_us_inside_a_foreign_frame_is_data(carrier: bytes, size: i
         assert line.hear(carrier[at : at + size]) == []
     assert pdus(line.hear(READ) + line.silence()) == [(1, READ[1:-2])]
     assert line.ear.heard.broken == 0
+
+
+@pytest.mark.parametrize("size", [1, 8, 300])
+def test_an_answer_that_begins_like_a_whole_request_is_an_answer(size: int) -> None:
+    start = bytes.fromhex("02 03 0E 0000 01")
+    answer = framed(2, start[1:] + crc(start).to_bytes(2, "little") + WRITE + b"\0")
+    line = Line()
+    assert line.hear(framed(2, bytes.fromhex("03 0000 0007"))) == []
+    for at in range(0, len(answer), size):
+        assert line.hear(answer[at : at + size]) == []
+    assert line.silence() == []
+    assert (line.ear.heard.foreign, line.ear.heard.broken) == (2, 0)
+
+
+def test_the_confirmation_of_a_write_nobody_heard_does_not_hold_our_request_up() -> None:
+    line = Line()
+    assert line.hear(framed(2, bytes.fromhex("10 0000 0002"))) == []
+    assert pdus(line.hear(READ)) == [(1, READ[1:-2])]
 
 
 def test_a_frame_in_pieces_with_pauses_as_an_adapter_makes_them() -> None:
