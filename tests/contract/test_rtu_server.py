@@ -15,7 +15,7 @@ from protocols.faults import Code
 from protocols.link import LinkState
 from protocols.modbus.rtu import framed
 from protocols.modbus.rtu_server import RtuServer
-from protocols.modbus.serial_port import Line, PortError, SerialPort, opened
+from protocols.modbus.serial_port import Direction, Line, PortError, SerialPort, opened
 from protocols.signals import Command, Outputs, Status
 from tests.bus import Bus, joined
 from tests.contract.test_links import Recorder, running, until
@@ -283,6 +283,15 @@ async def test_a_line_somebody_else_has_ends_the_start_with_one_sentence(rig: Ri
 async def test_what_is_no_line_is_explained(tmp_path: Path, device: str, told: str) -> None:
     with pytest.raises(PortError, match=told):
         await opened(Line(str(tmp_path / device), BAUD), lambda data: None, lambda reason: None)
+
+
+async def test_a_driver_without_rs485_says_so_and_leaves_the_line(tmp_path: Path) -> None:
+    async with joined(tmp_path) as bus:
+        path = bus.tap("one")
+        with pytest.raises(PortError, match="its driver has no RS-485 mode; leave out rs485") as caught:
+            await opened(Line(path, BAUD, rs485=Direction()), lambda data: None, lambda reason: None)
+        assert caught.value.lasting
+        (await opened(Line(path, BAUD), lambda data: None, lambda reason: None)).close()
 
 
 async def test_what_is_not_taken_is_dropped_for_what_is_newer(tmp_path: Path) -> None:
