@@ -31,6 +31,7 @@ from gateway.worker_team import Spawn
 from gateway.workers import WorkerPool
 from protocols import links
 from protocols.link import Link
+from protocols.modbus.rtu_settings import ModbusRtuServerConfig
 from protocols.modbus.server_settings import ModbusServerConfig
 from protocols.signals import Judgement
 
@@ -144,7 +145,7 @@ def _station(loaded: Loaded, station: StationConfig, link: Link, history: Histor
     config, recipes = loaded.config, loaded.recipes[station.name]
     verdicts = frozenset(Judgement[name] for name in station.pictures.verdicts)
     pictures = Pictures(config.data_dir / "pictures" / station.name, verdicts) if station.pictures.keep else None
-    server = isinstance(station.link, ModbusServerConfig)
+    server = isinstance(station.link, ModbusServerConfig | ModbusRtuServerConfig)
     setup = Setup(
         station.name,
         replace(

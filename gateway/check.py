@@ -19,7 +19,9 @@ from gateway import recipe as recipe_book
 from gateway.config import ConfigError, GatewayConfig, Loaded, StationConfig
 from gateway.probe import Probed, probe
 from gateway.recipe import Recipe, RecipeError
+from protocols.modbus import serial_port
 from protocols.modbus.client_settings import ModbusClientConfig
+from protocols.modbus.rtu_settings import ModbusRtuServerConfig
 from protocols.modbus.server_settings import ModbusServerConfig
 
 SPACE_LOW = 2**30
@@ -136,6 +138,8 @@ class Computer:
     clock: Callable[[], float] = time.time
     running: Callable[[Path], bool] = lambda data_dir: False
     """Whether a gateway runs with this data directory."""
+    device: Callable[[str], str | None] = serial_port.trouble
+    """Why the gateway cannot use this serial device, or None."""
 
 
 def check(path: Path, computer: Computer | None = None) -> Report:
@@ -204,6 +208,11 @@ def _look_at_link(
             item.add(f"{text}; not tried, as the gateway is running")
         else:
             item.add(f"{text}; {reason}" if reason else text, Status.ERROR if reason else Status.OK)
+    elif isinstance(link, ModbusRtuServerConfig):
+        text = f"link: Modbus RTU server on {link.line().text}, unit {link.unit}"
+        reason = None if (link.device, 0) in told else computer.device(link.device)
+        told.add((link.device, 0))
+        item.add(f"{text}; {reason}" if reason else text, Status.ERROR if reason else Status.OK)
     else:
         item.add("link: loopback; no PLC can reach this station", Status.WARNING)
 

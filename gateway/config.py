@@ -16,6 +16,7 @@ from gateway.vision.settings import SimulatedCamera
 from gateway.yamlfile import Document, FileError, Location, Problem
 from protocols.modbus.client_settings import ModbusClientConfig
 from protocols.modbus.device_settings import DeviceConfig
+from protocols.modbus.rtu_settings import ModbusRtuServerConfig
 from protocols.modbus.server_settings import ModbusServerConfig, same_port
 
 if TYPE_CHECKING:
@@ -223,6 +224,8 @@ def _link_clash(first: object, second: object) -> tuple[str, str] | None:
         return _server_clash(first, second)
     if isinstance(first, ModbusClientConfig) and isinstance(second, ModbusClientConfig):
         return _client_clash(first, second)
+    if isinstance(first, ModbusRtuServerConfig) and isinstance(second, ModbusRtuServerConfig):
+        return _serial_clash(first, second)
     return None
 
 
@@ -240,6 +243,18 @@ def _server_clash(first: ModbusServerConfig, second: ModbusServerConfig) -> tupl
     if first.limits() != second.limits():
         text = f"{where} is shared with {{other}}, which sets other limits (max_connections, …_timeout_s, allow, plc"
         return "port", f"{text}, connect…, unknown_unit); set the same, or use another port"
+    return None
+
+
+def _serial_clash(first: ModbusRtuServerConfig, second: ModbusRtuServerConfig) -> tuple[str, str] | None:
+    if first.place != second.place:
+        return None
+    if first.unit == second.unit:
+        text = f"{second.unit} on {second.place} is already that of {{other}}; give each station on a line its own unit"
+        return "unit", text
+    if first.setup() != second.setup():
+        text = f"{second.place} is shared with {{other}}, which sets the line up differently"
+        return "device", f"{text} (baud, parity, stop_bits, rs485, echo, …); set the same"
     return None
 
 
@@ -271,6 +286,12 @@ def _station_doubts(station: StationConfig) -> Iterator[tuple[Location, str]]:
     cycle, link = station.cycle, station.link
     if isinstance(link, ModbusServerConfig):
         yield from _listener_doubts(link, cycle.deadline_ms)
+    if isinstance(link, ModbusRtuServerConfig) and (wire := 1000 * link.line().timing.cycle) > (
+        limit := cycle.plc_heartbeat_timeout_ms / 2
+    ):
+        text = f"at {link.baud} baud one reading and writing of the blocks takes {wire:.0f} ms, more than half of"
+        text += f" plc_heartbeat_timeout_ms ({2 * limit:g})"
+        yield ("link", "baud"), f"{text}; one garbled answer would stop the station: raise one of the two"
     if cycle.plc_heartbeat_timeout_ms < 2 * cycle.heartbeat_ms:
         text = f"{cycle.plc_heartbeat_timeout_ms:g} is less than two of our own heartbeats ({cycle.heartbeat_ms:g} ms)"
         yield ("cycle", "plc_heartbeat_timeout_ms"), f"{text}; one late poll of the PLC would stop the station"

@@ -24,7 +24,12 @@ from protocols.modbus.registers import (
     Type,
     plc_address,
 )
+from protocols.modbus.rtu_settings import ModbusRtuServerConfig
 from protocols.modbus.server_settings import ModbusServerConfig
+
+ModbusLink = ModbusServerConfig | ModbusRtuServerConfig | ModbusClientConfig
+ServedLink = ModbusServerConfig | ModbusRtuServerConfig
+"""The PLC polls: the gateway has the registers."""
 
 _BITS = {"CONTROL": CONTROL_BITS, "STATUS": STATUS_BITS, "RESULT_BITS": RESULT_BITS}
 _TABLE = {Table.COIL: "coil", Table.DISCRETE: "discrete input", Table.INPUT: "input", Table.HOLDING: "holding"}
@@ -67,7 +72,7 @@ def rows(config: GatewayConfig) -> tuple[Row, ...]:
 def rows_of(station: StationConfig) -> Iterator[Row]:
     """The fields of one station, in the order of the words; none where its link is no Modbus."""
     link = station.link
-    if not isinstance(link, ModbusServerConfig | ModbusClientConfig):
+    if not isinstance(link, ModbusLink):
         return
     for field in FIELDS:
         places = _places(link, field)
@@ -93,9 +98,9 @@ def rows_of(station: StationConfig) -> Iterator[Row]:
         )
 
 
-def _places(link: ModbusServerConfig | ModbusClientConfig, field: Field) -> tuple[tuple[Table, int], ...]:
+def _places(link: ModbusLink, field: Field) -> tuple[tuple[Table, int], ...]:
     """Table and PDU address of a field, the preferred one first; in a PLC all blocks are holding registers."""
-    if isinstance(link, ModbusServerConfig):
+    if isinstance(link, ServedLink):
         return link.registers().places(field)
     if field.block is Block.SIGNATURE:
         return ()
@@ -115,7 +120,7 @@ def bits_of(station: StationConfig) -> Iterator[Row]:
     for word in rows_of(station):
         field = next((field for field in FIELDS if field.name == word.name), None)
         for bit in _BITS.get(word.name, ()) if field else ():
-            place = link.registers().bit_place(field, bit) if field and isinstance(link, ModbusServerConfig) else None
+            place = link.registers().bit_place(field, bit) if field and isinstance(link, ServedLink) else None
             yield replace(
                 word,
                 name=f"{word.name}.{bit.number} {bit.name}",
@@ -172,12 +177,13 @@ def _station(station: StationConfig) -> Iterator[str]:
     link = station.link
     yield f"## Station {station.name}"
     yield ""
-    if not isinstance(link, ModbusServerConfig | ModbusClientConfig):
+    if not isinstance(link, ModbusLink):
         yield f"The link is {link.kind}: there are no registers."
         return
-    role = "The PLC polls the gateway" if isinstance(link, ModbusServerConfig) else "The gateway polls the PLC"
+    role = "The PLC polls the gateway" if isinstance(link, ServedLink) else "The gateway polls the PLC"
     byte = "high" if link.string_order is StringOrder.BIG else "low"
-    yield f"{role} at {link.host}:{link.port}, unit {link.unit}. UDINT and REAL are {link.word_order.value}; the first"
+    place = link.line().text if isinstance(link, ModbusRtuServerConfig) else f"{link.host}:{link.port}"
+    yield f"{role} at {place}, unit {link.unit}. UDINT and REAL are {link.word_order.value}; the first"
     yield f"character of a word is its {byte} byte. Words that are not listed are reserved and read 0."
     everything = tuple(rows_of(station))
     own = [row for row in everything if row.block == Block.COMMAND.value]
@@ -191,7 +197,7 @@ def _station(station: StationConfig) -> Iterator[str]:
         yield ""
         yield f"### Bits of {name}"
         yield ""
-        yield from _bit_table(name, bits, link.registers() if isinstance(link, ModbusServerConfig) else None)
+        yield from _bit_table(name, bits, link.registers() if isinstance(link, ServedLink) else None)
 
 
 def _words(part: list[Row]) -> Iterator[str]:

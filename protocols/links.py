@@ -10,6 +10,7 @@ from pydantic import Field
 from protocols.link import Link, MapError
 from protocols.loopback import Loopback
 from protocols.modbus.client_settings import ModbusClientConfig
+from protocols.modbus.rtu_settings import ModbusRtuServerConfig
 from protocols.modbus.server_settings import ModbusServerConfig
 from protocols.modbus.turns import Connection
 from protocols.settings import OnEvent, Service, Settings
@@ -25,7 +26,7 @@ class LoopbackConfig(Settings):
         return Loopback()
 
 
-AnyLink = ModbusServerConfig | ModbusClientConfig | LoopbackConfig
+AnyLink = ModbusServerConfig | ModbusClientConfig | ModbusRtuServerConfig | LoopbackConfig
 LinkConfig = Annotated[AnyLink, Field(discriminator="kind")]
 
 
@@ -33,12 +34,14 @@ def build(configs: Sequence[AnyLink], on_event: OnEvent, names: Sequence[str] = 
     """One link for each station, in order, and the services that must run for them.
 
     `names` are the stations' names for messages. Raises MapError when two stations claim the same unit of one
-    listener, want different limits of it, or describe one device differently that accepts one connection only.
+    listener or serial line, want it set up differently, or describe one device differently that accepts one
+    connection only.
     """
     called = [names[n] if n < len(names) else f"station {n + 1}" for n in range(len(configs))]
     links: list[Link] = []
     listeners: dict[str, _Listener] = {}
     devices = _Devices(configs)
+    lines: dict[str, _SerialLine] = {}
     for config, name in zip(configs, called, strict=True):
         if isinstance(config, ModbusServerConfig):
             shared = listeners.get(config.place) or listeners.setdefault(
@@ -47,9 +50,12 @@ def build(configs: Sequence[AnyLink], on_event: OnEvent, names: Sequence[str] = 
             links.append(shared.add(config, name))
         elif isinstance(config, ModbusClientConfig):
             links.append(config.build(on_event, devices.connection(config, name)))
+        elif isinstance(config, ModbusRtuServerConfig):
+            line = lines.get(config.place) or lines.setdefault(config.place, _SerialLine(config, name, on_event))
+            links.append(line.add(config, name))
         else:
             links.append(config.build(on_event))
-    return links, [shared.server for shared in listeners.values()]
+    return links, [*(shared.server for shared in listeners.values()), *(line.server for line in lines.values())]
 
 
 class _Devices:
@@ -97,3 +103,26 @@ class _Listener:
             )
         self._stations.append((name, config))
         return self.server.unit(config.unit, config.codec(), config.registers(), config.rules())
+
+
+class _SerialLine:
+    """A shared serial line, and who has which of its units."""
+
+    def __init__(self, config: ModbusRtuServerConfig, name: str, on_event: OnEvent) -> None:
+        self.server = config.listener(on_event)
+        self._first = name
+        self._setup = config.setup()
+        self._names: dict[int, str] = {}
+
+    def add(self, config: ModbusRtuServerConfig, name: str) -> Link:
+        if config.unit in self._names:
+            raise MapError(
+                f"{self._names[config.unit]} and {name} both want unit {config.unit} on {config.place}; "
+                "give each its own unit"
+            )
+        if config.setup() != self._setup:
+            raise MapError(
+                f"{self._first} and {name} share {config.place} but set the line up differently; give both the same"
+            )
+        self._names[config.unit] = name
+        return self.server.unit(config.unit, config.codec(), config.registers())

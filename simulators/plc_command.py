@@ -26,6 +26,8 @@ def main(arguments: Sequence[str]) -> int:
     """Run the PLC; 0 = contract kept, 1 = broken or nobody there, 2 = wrong usage."""
     parser = _parser()
     options = parser.parse_args(arguments)
+    if options.device and options.role == "server":
+        parser.error("--device: on a serial line this PLC is the master; leave out --role server")
     style = Style(options.style)
     try:
         manners = rude.named(options.rude, style)
@@ -65,7 +67,7 @@ async def _work(plc: Plc, tally: line.Tally, options: argparse.Namespace) -> str
         await plc.until(lambda _: plc.ready or (server and bool(plc.trouble)), options.wait)
         if not plc.ready:
             return _nobody(plc, options.wait)
-        if failure := await _signature(options):
+        if failure := await (_signature_by(plc, options) if options.device else _signature(options)):
             return failure
         report.say(report.HEADER)
         async for record in line.run(
@@ -109,6 +111,16 @@ async def _signature(options: argparse.Namespace) -> str:
     return "" if block is None else wrong_order(block, codec)
 
 
+async def _signature_by(plc: Plc, options: argparse.Namespace) -> str:
+    """As `_signature`, by the PLC itself: a serial line bears no second master."""
+    try:
+        block = await plc.carrier.signature()
+    except CarrierError as error:
+        return str(error)
+    codec = Codec(WordOrder(options.word_order), StringOrder(options.string_order))
+    return "" if block is None else wrong_order(block, codec)
+
+
 def _carrier(options: argparse.Namespace) -> Carrier:
     if options.role == "server":
         return ModbusSlave(
@@ -120,6 +132,18 @@ def _carrier(options: argparse.Namespace) -> Carrier:
         )
     holding = options.read == "holding"
     address: int | None = options.status_address
+    if options.device:
+        from simulators.serial_master import RtuMaster  # pyserial, which the other carriers do without
+
+        return RtuMaster(
+            options.device,
+            baud=options.baud,
+            parity=options.parity,
+            unit=options.unit,
+            command_address=options.command_address,
+            status_address=(100 if holding else 0) if address is None else address,
+            read_function=READ_HOLDING if holding else READ_INPUT,
+        )
     return ModbusMaster(
         options.host,
         options.port,
@@ -146,6 +170,11 @@ def _parser() -> argparse.ArgumentParser:
 def _wire_options(add: Any) -> None:
     add.add_argument("--host", default="127.0.0.1", help="the gateway's address; as server: own address to listen on")
     add.add_argument("--port", type=int, default=5020, help="TCP port (default 5020)")
+    add.add_argument("--device", default="", help="poll by Modbus RTU on this serial line instead of TCP")
+    add.add_argument("--baud", type=int, default=19200, help="of the serial line (default 19200)")
+    add.add_argument(
+        "--parity", choices=("even", "odd", "none"), default="even", help="of the serial line (default even)"
+    )
     add.add_argument("--unit", type=int, default=1, help="unit id of the station (default 1)")
     add.add_argument(
         "--role", choices=("client", "server"), default="client",

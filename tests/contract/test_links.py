@@ -4,10 +4,12 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Protocol
 
 import pytest
-from pymodbus.client import AsyncModbusTcpClient
+from pymodbus.client import AsyncModbusSerialClient, AsyncModbusTcpClient
 from pymodbus.server import ModbusTcpServer
 from pymodbus.simulator import DataType, SimData, SimDevice
 
@@ -15,8 +17,11 @@ from protocols.codec import Codec, StringOrder, WordOrder
 from protocols.link import Link, LinkState
 from protocols.loopback import Loopback
 from protocols.modbus.client_settings import ModbusClientConfig
+from protocols.modbus.rtu_server import RtuServer
+from protocols.modbus.serial_port import Line
 from protocols.modbus.server import ModbusServer
 from protocols.signals import VALUES, Command, Outputs, Result, Status, StatusBit
+from tests.bus import joined
 
 CODEC = Codec(WordOrder.CDAB, StringOrder.LITTLE)
 COMMAND = Command(1, 17, 3, 4, 1, 2, 5, 0xDEADBEEF, (1, 2, 3, 4, 5, 6), "DMX-0042")
@@ -128,9 +133,8 @@ class LoopbackPlc:
 class MasterPlc:
     """A PLC that polls the gateway, as pymodbus's client."""
 
-    def __init__(self, port: int) -> None:
-        self.port = port
-        self.client = AsyncModbusTcpClient("127.0.0.1", port=port, timeout=2, retries=0, reconnect_delay=0)
+    def __init__(self, client: AsyncModbusTcpClient | AsyncModbusSerialClient) -> None:
+        self.client = client
 
     async def write(self, command: Command) -> None:
         answer = await self.client.write_registers(0, words_of(CODEC.encode_command(command)))
@@ -192,10 +196,27 @@ async def modbus_server(station: Recorder) -> AsyncIterator[tuple[Link, Plc]]:
     link.attach(station)
     async with running(server.run()), running(link.run()):
         await server.bound.wait()
-        plc = MasterPlc(server.port)
+        plc = MasterPlc(AsyncModbusTcpClient("127.0.0.1", port=server.port, timeout=2, retries=0, reconnect_delay=0))
         await plc.come_back()
         yield link, plc
         await plc.leave()
+
+
+@asynccontextmanager
+async def modbus_rtu_server(station: Recorder) -> AsyncIterator[tuple[Link, Plc]]:
+    with TemporaryDirectory() as folder:
+        async with joined(Path(folder)) as bus:
+            server = RtuServer(Line(bus.tap("gateway"), 115200))
+            link = server.unit(1, CODEC)
+            link.attach(station)
+            async with running(server.run()), running(link.run()):
+                await server.bound.wait()
+                plc = MasterPlc(
+                    AsyncModbusSerialClient(bus.tap("plc"), baudrate=115200, timeout=2, retries=0, reconnect_delay=0)
+                )
+                await plc.come_back()
+                yield link, plc
+                await plc.leave()
 
 
 @asynccontextmanager
@@ -213,7 +234,7 @@ async def modbus_client(station: Recorder) -> AsyncIterator[tuple[Link, Plc]]:
         await plc.leave()
 
 
-@pytest.fixture(params=[loopback, modbus_server, modbus_client], ids=lambda rig: rig.__name__)
+@pytest.fixture(params=[loopback, modbus_server, modbus_rtu_server, modbus_client], ids=lambda rig: rig.__name__)
 async def rig(request: pytest.FixtureRequest) -> AsyncIterator[tuple[Recorder, Link, Plc]]:
     station = Recorder()
     async with AsyncExitStack() as stack:

@@ -9,6 +9,7 @@ import pytest
 
 from gateway import cli
 from protocols.handshake import VISION
+from protocols.modbus.rtu import timing
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -38,3 +39,13 @@ def test_the_readme_names_every_command(capsys: pytest.CaptureFixture[str]) -> N
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     assert told
     assert [command for command in told if f"`gateway {command}" not in readme] == []
+
+
+def test_the_times_of_a_serial_line_are_those_of_the_wire() -> None:
+    text = (ROOT / "docs" / "modbus-rtu.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (\d+) \| (\d+) ms \| (\d+) ms \| (\d+) ms \| (\d+) ms \|$", text, flags=re.MULTILINE)
+    assert len(rows) == 6
+    for baud, *told in rows:
+        line = timing(int(baud))
+        times = (line.exchange(8, 5 + 128), line.exchange(9 + 64, 8), line.cycle, line.exchange(8, 5 + 32))
+        assert [int(number) for number in told] == [round(1000 * time) for time in times], baud

@@ -1,6 +1,7 @@
 import hashlib
 import io
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from gateway.config import StationConfig
 from gateway.probe import Probed
 from gateway.recipe import Recipe
 from gateway.vision.wire import ModelFacts
+from protocols.modbus import serial_port
 
 MODEL = b"a model"
 RECIPE = f"""\
@@ -135,6 +137,22 @@ def test_a_running_gateway_may_hold_its_own_port(config: Path) -> None:
     report = check(config, computer(port="address in use", running=True))
     assert report.exit_code == 0
     assert "not tried, as the gateway is running" in "\n".join(report.lines())
+
+
+def test_a_serial_line_is_looked_at_once_and_explained(config: Path) -> None:
+    for unit in (1, 2):
+        old = f"{{kind: modbus_server, port: 5020, unit: {unit}}}"
+        config.write_text(config.read_text().replace(old, f"{{kind: modbus_rtu_server, device: none, unit: {unit}}}"))
+    (error,) = errors(check(config, computer()))
+    assert error.startswith("link: Modbus RTU server on none 19200 8E1, unit 1; there is no such device; plug")
+    fine = replace(computer(), device=lambda device: None)
+    assert check(config, fine).exit_code == 0
+
+
+def test_a_line_without_permission_names_the_group(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.access", lambda path, mode: False)
+    text = serial_port.trouble("/dev/null")
+    assert text == "this user may not open it; add the user to the group dialout and log in again"
 
 
 def test_a_data_dir_that_cannot_be_written(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -249,6 +249,30 @@ def test_two_stations_may_not_share_words_of_one_plc(place: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("first", "second", "expected"),
+    [
+        ("unit: 1", "unit: 1", "stations[1].link.unit: 1 on /dev/ttyS0 is already that of stations[0]; give each"),
+        ("unit: 1", "unit: 2, parity: none", "stations[1].link.device: /dev/ttyS0 is shared with stations[0], which"),
+    ],
+)
+def test_stations_on_one_serial_line(place: Path, first: str, second: str, expected: str) -> None:
+    link = "link: {kind: modbus_rtu_server, device: /dev/ttyS0, %s}"
+    change(place, "link: {kind: modbus_server, host: 127.0.0.1, port: 5020, unit: 1, word_order: CDAB}", link % first)
+    change(place, "link: {kind: modbus_server, host: 127.0.0.1, port: 5020, unit: 2}", link % second)
+    (problem,) = problems(place)
+    assert expected in problem
+
+
+@pytest.mark.parametrize(("baud", "doubted"), [(1200, True), (9600, False)])
+def test_a_line_too_slow_for_the_heartbeat_is_doubted(place: Path, baud: int, doubted: bool) -> None:
+    old = "link: {kind: modbus_server, host: 127.0.0.1, port: 5020, unit: 1, word_order: CDAB}"
+    change(place, old, f"link: {{kind: modbus_rtu_server, device: /dev/ttyS0, baud: {baud}}}")
+    found = warnings(place)
+    assert len(found) == doubted
+    assert not doubted or "at 1200 baud one reading and writing of the blocks takes 2163 ms" in found[0]
+
+
+@pytest.mark.parametrize(
     ("old", "new", "expected"),
     [
         (

@@ -76,6 +76,15 @@ def test_stations_follow_each_other_and_a_loopback_has_no_registers() -> None:
     assert "The link is loopback: there are no registers." in out.getvalue()
 
 
+def test_a_serial_line_has_the_same_map_and_is_named_as_engineers_do() -> None:
+    serial = build({"kind": "modbus_rtu_server", "device": "/dev/ttyUSB0", "parity": "none"})
+    assert register_map.rows(serial) == register_map.rows(build({"kind": "modbus_server"}))
+    out = io.StringIO()
+    register_map.write_markdown(serial, out)
+    assert "The PLC polls the gateway at /dev/ttyUSB0 19200 8N1, unit 1." in out.getvalue()
+    assert "| 15 | 15 | 10016 | RESULT_TOGGLE |" in out.getvalue()
+
+
 def test_csv_holds_every_row() -> None:
     config = build({"kind": "modbus_server"})
     out = io.StringIO(newline="")

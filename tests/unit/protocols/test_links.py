@@ -9,6 +9,9 @@ from protocols.link import MapError
 from protocols.links import AnyLink, LinkConfig, LoopbackConfig, build
 from protocols.loopback import Loopback
 from protocols.modbus.client_settings import ModbusClientConfig
+from protocols.modbus.rtu_server import RtuLink
+from protocols.modbus.rtu_settings import ModbusRtuClientConfig, ModbusRtuServerConfig, Rs485Config
+from protocols.modbus.serial_port import Direction, Line
 from protocols.modbus.server import ModbusServer, Rules, ServerLink
 from protocols.modbus.server_settings import ModbusServerConfig
 
@@ -40,6 +43,11 @@ def test_kind_chooses_the_model() -> None:
         ({"kind": "modbus_server", "mirror_address": 16}, "overlap"),
         ({"kind": "modbus_client"}, "host"),
         ({"kind": "modbus_client", "host": "x", "status_address": 31}, "overlap"),
+        ({"kind": "modbus_rtu_server"}, "device"),
+        ({"kind": "modbus_rtu_server", "device": "/dev/ttyS0", "unit": 248}, "unit"),
+        ({"kind": "modbus_rtu_server", "device": "/dev/ttyS0", "parity": "E"}, "parity"),
+        ({"kind": "modbus_rtu_server", "device": "/dev/ttyS0", "stop_bits": 3}, "stop_bits"),
+        ({"kind": "modbus_rtu_server", "device": "/dev/ttyS0", "mirror_address": 16}, "overlap"),
         ({"kind": "profinet"}, "kind"),
     ],
 )
@@ -116,6 +124,49 @@ def test_one_listener_has_one_set_of_limits() -> None:
         build([ModbusServerConfig(unit=1), ModbusServerConfig(unit=2, max_connections=5)], ignore)
 
 
+LINE = "/dev/ttyUSB7"
+
+
+def test_stations_with_one_device_share_a_line() -> None:
+    configs: list[AnyLink] = [
+        ModbusRtuServerConfig(device=LINE, unit=1),
+        ModbusServerConfig(port=5020),
+        ModbusRtuServerConfig(device=LINE, unit=2),
+        ModbusRtuServerConfig(device="/dev/ttyS0", baud=9600, parity="none", unit=1),
+    ]
+    links, services = build(configs, ignore)
+    assert [type(link) for link in links] == [RtuLink, ServerLink, RtuLink, RtuLink]
+    assert [service.name for service in services] == [
+        "modbus server 127.0.0.1:5020",
+        "modbus rtu server /dev/ttyUSB7 19200 8E1",
+        "modbus rtu server /dev/ttyS0 9600 8N1",
+    ]
+
+
+@pytest.mark.parametrize("other", [{"baud": 9600}, {"parity": "none"}, {"echo": True}, {"broadcast": False}])
+def test_one_line_is_set_up_in_one_way(other: dict[str, object]) -> None:
+    second = ModbusRtuServerConfig.model_validate({"device": LINE, "unit": 2, **other})
+    with pytest.raises(MapError, match=r"station 1 and station 2 share /dev/ttyUSB7 but set the line up differently"):
+        build([ModbusRtuServerConfig(device=LINE), second], ignore)
+    with pytest.raises(MapError, match=r"cell1 and cell2 both want unit 1 on /dev/ttyUSB7"):
+        build([ModbusRtuServerConfig(device=LINE)] * 2, ignore, ["cell1", "cell2"])
+
+
+def test_a_serial_line_is_driven_as_configured() -> None:
+    config = ModbusRtuServerConfig(
+        device=LINE, baud=115200, stop_bits=2, rs485=Rs485Config(rts_on_send=False, delay_after_ms=2), patience_ms=40
+    )
+    assert config.line() == Line(LINE, 115200, "even", 2, rs485=Direction(False, 0.0, 0.002), patience=0.04)
+    assert config.line().timing.char == pytest.approx(12 / 115200)
+    assert Line(LINE, 9600, "none").timing.silence == pytest.approx(35 / 9600)
+
+
+def test_a_serial_client_has_its_exchange_ready() -> None:
+    config = ModbusRtuClientConfig(device=LINE, timeout_ms=200)
+    master = config.master()
+    assert config.exchange(master).name == config.exchange().name == "modbus rtu /dev/ttyUSB7 19200 8E1"
+
+
 @pytest.mark.parametrize(("unit", "port"), [(0, 502), (248, 502), (1, 65536), (1, -1)])
 def test_an_impossible_address_is_a_map_error(unit: int, port: int) -> None:
     with pytest.raises(MapError):
@@ -126,6 +177,6 @@ def test_an_impossible_address_is_a_map_error(unit: int, port: int) -> None:
 def test_a_server_link_does_not_import_pymodbus() -> None:
     code = (
         "import sys, protocols.links as l; l.build([l.AnyLink.__args__[0]()], print); "
-        "sys.exit('pymodbus' in sys.modules or 'numpy' in sys.modules)"
+        "sys.exit(bool({'pymodbus', 'numpy', 'serial'} & sys.modules.keys()))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False, timeout=30).returncode == 0
