@@ -97,6 +97,7 @@ def config_crc(config: GatewayConfig | StationConfig, recipes: Iterable[Recipe])
     for station in content.get("stations", [content]):
         del station["recipes"]
         station["camera"].pop("path", None)
+        station["link"].pop("tls", None)
     content["recipes"] = [recipe.model_dump(mode="json") for recipe in recipes]
     text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
     return binascii.crc_hqx(text.encode("ascii"), 0xFFFF) or 1
@@ -118,11 +119,15 @@ def _place_paths(data: Any, folder: Path) -> None:
     for station in stations if isinstance(stations, list) else ():
         if not isinstance(station, dict):
             continue
-        recipes, camera = station.get("recipes"), station.get("camera")
+        recipes, camera, link = station.get("recipes"), station.get("camera"), station.get("link")
         for index in range(len(recipes) if isinstance(recipes, list) else 0):
             place(recipes, index)
         if isinstance(camera, dict) and "path" in camera:
             place(camera, "path")
+        tls = link.get("tls") if isinstance(link, dict) else None
+        for key in ("certificate", "key", "trust", "pinned"):
+            if isinstance(tls, dict) and key in tls:
+                place(tls, key)
 
 
 def _sound_stations(document: Document) -> dict[int, StationConfig]:
@@ -228,8 +233,8 @@ def _server_clash(first: ModbusServerConfig, second: ModbusServerConfig) -> tupl
             "unit",
             f"{second.unit} at {where} is already that of {{other}}; give each station at a port its own unit",
         )
-    if first.limits() != second.limits():
-        text = f"{where} is shared with {{other}}, which sets other limits (max_connections, …_timeout_s)"
+    if first.limits() != second.limits() or first.tls != second.tls:
+        text = f"{where} is shared with {{other}}, which sets other limits (max_connections, …_timeout_s) or tls"
         return "port", f"{text}; set the same, or use another port"
     return None
 
@@ -258,7 +263,7 @@ def doubts(config: GatewayConfig) -> Iterator[tuple[Location, str]]:
 
 def _station_doubts(station: StationConfig) -> Iterator[tuple[Location, str]]:
     cycle, link = station.cycle, station.link
-    if isinstance(link, ModbusServerConfig) and not _loopback(link.host):
+    if isinstance(link, ModbusServerConfig) and link.tls is None and not _loopback(link.host):
         text = f"{link.host} lets everybody who reaches this computer command the station, as Modbus knows no password"
         yield ("link", "host"), f"{text}; keep the port inside the machine's network"
     if cycle.plc_heartbeat_timeout_ms < 2 * cycle.heartbeat_ms:

@@ -55,6 +55,7 @@ class _Listener:
         self.server = config.listener(on_event)
         self._first = name
         self._limits = config.limits()
+        self._tls = config.tls
         self._names: dict[int, str] = {}
 
     def add(self, config: ModbusServerConfig, name: str) -> Link:
@@ -63,9 +64,9 @@ class _Listener:
                 f"{self._names[config.unit]} and {name} both want unit {config.unit} on {config.place}; "
                 "give each its own unit or port"
             )
-        if config.limits() != self._limits:
+        if config.limits() != self._limits or config.tls != self._tls:
             raise MapError(
-                f"{self._first} and {name} share {config.place} but set different limits; "
+                f"{self._first} and {name} share {config.place} but set different limits or TLS; "
                 "give both the same, or another port"
             )
         self._names[config.unit] = name

@@ -14,7 +14,8 @@ from typing_extensions import override
 
 from protocols.faults import Code
 from protocols.modbus.mbap import Framer, FramingError
-from protocols.modbus.pdu import Units
+from protocols.modbus.pdu import ExceptionCode, Units
+from protocols.modbus.rights import EVERYTHING, Rights, Security
 
 BURST = 64
 """Requests of one connection served in a row before the others have their turn: about 0.2 ms."""
@@ -53,6 +54,7 @@ class Listener(Protocol):
     limits: ServerLimits
     counters: ServerCounters
     units: Units
+    security: Security | None
 
     def admit(self, newcomer: Connection) -> bool:
         """Room for one more?"""
@@ -73,7 +75,9 @@ class Connection(asyncio.Protocol):
         self.peer = "?"
         self._server = server
         self._loop = loop
+        self.rights = EVERYTHING
         self._memo = server.units.memo
+        self._answer = server.units.answer
         self._counters = server.counters
         self._framer = Framer()
         self._frame_since: float | None = None
@@ -94,6 +98,8 @@ class Connection(asyncio.Protocol):
         self.peer = str(address[0]) if address else "?"
         self._transport.set_write_buffer_limits(high=self._server.limits.unread_bytes)
         _watch_peer(transport.get_extra_info("socket"))
+        if (security := self._server.security) is not None:
+            self._restrict(security.rights(self._transport))
         if not self._server.admit(self):
             self._transport.abort()
 
@@ -121,7 +127,7 @@ class Connection(asyncio.Protocol):
         """Answer at most BURST requests with one write; the others' turn comes before the rest."""
         answers: list[bytes] = []
         broken = ""
-        answer, frames = self._server.units.answer, self._framer.feed(data)
+        answer, frames = self._answer, self._framer.feed(data)
         try:
             for frame in islice(frames, BURST):
                 answers.append(answer(frame, self))
@@ -136,6 +142,31 @@ class Connection(asyncio.Protocol):
             self._broken(broken)
         elif not transport.is_closing():
             self._wait(transport, progress=bool(answers), more=len(answers) == BURST)
+
+    def _restrict(self, rights: Rights) -> None:
+        """From now on only what these rights allow."""
+        self.rights = rights
+        if not rights.read:
+            self._memo = {}  # what others have read is not for this one
+        if not (rights.read and rights.write):
+            self._answer = self._answer_within_rights
+
+    def _answer_within_rights(self, frame: bytes, source: object) -> bytes:
+        """Exception 01 for what the role may not do (MODBUS/TCP Security Protocol Specification V36, R-31)."""
+        unit, function = frame[6], frame[7]
+        if self.rights.allow(function):
+            return self._server.units.answer(frame, source)
+        self._counters.exceptions += 1
+        address, role = int.from_bytes(frame[8:10], "big"), self.rights.role
+        self._server.tell(
+            Code.PEER_REFUSED,
+            (self.peer, role, unit, function, address),
+            lambda: (
+                f"{self} with role {role} may not do this and got exception 01: "
+                f"unit {unit}, function {function}, address {address}"
+            ),
+        )
+        return frame[:4] + bytes((0, 3, unit, function | 0x80, ExceptionCode.ILLEGAL_FUNCTION))
 
     def _wait(self, transport: asyncio.Transport, *, progress: bool, more: bool) -> None:
         """Note whether bytes are held, and come back for them when they hold whole requests."""

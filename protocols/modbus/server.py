@@ -12,6 +12,8 @@ from protocols.link import LinkError, LinkState, MapError, Station
 from protocols.modbus.connection import Connection, ServerCounters, ServerLimits
 from protocols.modbus.pdu import ExceptionCode, Units
 from protocols.modbus.registers import RegisterMap
+from protocols.modbus.rights import Security
+from protocols.modbus.secured import Door
 from protocols.signals import BLANK_COMMAND, Command, Outputs, Result
 
 OnEvent = Callable[[int, str], None]
@@ -19,6 +21,8 @@ OnEvent = Callable[[int, str], None]
 
 GIVES_WAY = 10.0
 """Seconds without a request after which a connection gives way to a new one when all are taken."""
+LEAST_WAITING = 16
+"""Peers that may be in their TLS handshake at once, or as many as there are connections."""
 REMEMBERED = 1024
 """Kinds of refusal told apart; beyond that they are only counted, so that a scan cannot fill memory or log."""
 
@@ -78,7 +82,13 @@ class ModbusServer:
     """One listening address; stations are added by `unit` before `run`."""
 
     def __init__(
-        self, host: str, port: int, *, limits: ServerLimits | None = None, on_event: OnEvent | None = None
+        self,
+        host: str,
+        port: int,
+        *,
+        limits: ServerLimits | None = None,
+        on_event: OnEvent | None = None,
+        security: Security | None = None,
     ) -> None:
         if not 0 <= port <= 65535:  # uvloop would wait for ever
             raise MapError(f"modbus server {host}: port {port} does not exist; give one from 1 to 65535")
@@ -87,6 +97,10 @@ class ModbusServer:
         """As configured; with 0, the real one once `bound` is set."""
         self.name = f"modbus server {host}:{port}"
         self.limits = limits or ServerLimits()
+        self.security = security
+        """Set: Modbus/TCP Security, and never plain Modbus TCP."""
+        self.door: Door | None = None
+        """Where peers are while they are in their TLS handshake; set by `run`."""
         self.counters = ServerCounters()
         self.bound = asyncio.Event()
         self.units = Units(self._refused)
@@ -111,6 +125,8 @@ class ModbusServer:
         try:
             self.port = server.sockets[0].getsockname()[1]
             self.bound.set()
+            if self.security is not None:
+                self.security.look()
             limits = self.limits
             period = min(1.0, limits.frame_timeout / 4, limits.idle_timeout / 4 or 1.0)
             while True:
@@ -119,24 +135,39 @@ class ModbusServer:
         finally:
             self.bound.clear()
             server.close()
+            if self.door is not None:
+                self.door.close()
             await self._close_all()
 
     async def _listen(self) -> asyncio.Server:
         loop = asyncio.get_running_loop()
         try:
-            return await loop.create_server(lambda: Connection(self, loop), self.host, self.port, backlog=128)
+            return await loop.create_server(self._entrance(loop), self.host, self.port, backlog=128)
         except (OSError, UnicodeError) as error:
             raise LinkError(f"{self.name} cannot listen: {_explain(error, self.port)}") from error
+
+    def _entrance(self, loop: asyncio.AbstractEventLoop) -> Callable[[], asyncio.Protocol]:
+        """What makes the protocol of each new connection."""
+
+        def inside() -> asyncio.Protocol:
+            return Connection(self, loop)
+
+        if self.security is None:
+            return inside
+        self.door = Door(self.security, inside, max(LEAST_WAITING, self.limits.connections), self.tell)
+        return self.door
 
     async def _close_all(self) -> None:
         for connection in tuple(self.connections):
             connection.close()
         for _ in range(10):  # the loop reports each closed connection within a few rounds
-            if not self.connections:
+            if not self.connections and not (self.door and self.door.waiting):
                 break
             await asyncio.sleep(0)
 
     def _sweep(self) -> None:
+        if self.security is not None:
+            self.security.look()
         now = asyncio.get_running_loop().time()
         for connection in tuple(self.connections):
             reason = connection.overdue(now)

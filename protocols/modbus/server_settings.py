@@ -9,6 +9,8 @@ from pydantic import Field, model_validator
 from protocols.link import MapError
 from protocols.modbus.connection import ServerLimits
 from protocols.modbus.registers import ADDRESSES, RegisterMap
+from protocols.modbus.security import ServerSecurity
+from protocols.modbus.security_settings import ServerTls
 from protocols.modbus.server import ModbusServer
 from protocols.settings import OnEvent, Orders
 
@@ -29,6 +31,8 @@ class ModbusServerConfig(Orders):
     frame_timeout_s: float = Field(10.0, gt=0, le=600)
     idle_timeout_s: float = Field(0.0, ge=0, le=86400)
     """Close a connection without requests after this time; 0 = never."""
+    tls: ServerTls | None = None
+    """Modbus/TCP Security instead of plain Modbus TCP; its usual port is 802."""
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
@@ -48,8 +52,9 @@ class ModbusServerConfig(Orders):
         return f"{self.host}:{self.port}"
 
     def listener(self, on_event: OnEvent) -> ModbusServer:
-        """The server for all stations with this place."""
-        return ModbusServer(self.host, self.port, limits=self.limits(), on_event=on_event)
+        """The server for all stations with this place; raises LinkError for certificates that cannot be used."""
+        security = None if self.tls is None else ServerSecurity(self.tls, on_event, f"modbus server {self.place}")
+        return ModbusServer(self.host, self.port, limits=self.limits(), on_event=on_event, security=security)
 
     def limits(self) -> ServerLimits:
         """What the listener grants its peers."""
