@@ -108,9 +108,7 @@ def _check(wish: Wish, signer: Made | None) -> None:
     if not 0 < wish.days <= LONGEST:
         raise CertError(f"{wish.days:g} days cannot be; give 1 to {LONGEST}")
     if wish.role and (len(wish.role) > reading.ROLE_LENGTH or not wish.role.isprintable()):
-        raise CertError(
-            f"role {wish.role[:20]!r} is too long or not printable; at most {reading.ROLE_LENGTH} characters"
-        )
+        raise CertError(f"role {wish.role[:20]!r} is not printable or has more than {reading.ROLE_LENGTH} characters")
     if signer is not None and not shown(signer.certificate).authority:
         raise CertError(
             f"{_common_name(signer.certificate)} is no authority; make one with --authority and sign with it"
@@ -130,7 +128,7 @@ def _extensions(wish: Wish, key: Key, signer: Made | None) -> list[tuple[x509.Ex
     if not wish.authority:
         purposes = [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
         found.append((x509.ExtendedKeyUsage(purposes), False))
-    if names := [*map(_host, wish.hosts), *(x509.UniformResourceIdentifier(uri) for uri in wish.uris)]:
+    if names := [*map(_host, wish.hosts), *map(_uri, wish.uris)]:
         found.append((x509.SubjectAlternativeName(names), False))
     if wish.role:
         role = x509.UnrecognizedExtension(ObjectIdentifier(reading.ROLE_OID), reading.utf8_string(wish.role))
@@ -161,6 +159,12 @@ def _host(text: str) -> x509.GeneralName:
     if not re.fullmatch(r"(?=.{1,253}$)(\*\.)?[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?(\.[A-Za-z0-9_-]+)*", text):
         raise CertError(f"{text!r} is no host name and no address; give one such as 192.168.0.10 or plc1.local")
     return x509.DNSName(text)
+
+
+def _uri(text: str) -> x509.GeneralName:
+    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9+.-]*:[!-~]+", text):
+        raise CertError(f"{text!r} is no URI; give one such as urn:plant:line1:gateway")
+    return x509.UniformResourceIdentifier(text)
 
 
 # ── files ────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -262,16 +266,13 @@ def _write(path: Path, data: bytes, mode: int) -> None:
 def shown(found: x509.Certificate) -> Shown:
     """What a certificate says; a role that breaks the rules is told as such."""
     der = found.public_bytes(serialization.Encoding.DER)
-    try:
-        role = reading.facts(der).role
-    except CertificateError as error:
-        role = f"not readable: {error}"
+    facts = reading.facts(der)
     digits = found.fingerprint(hashes.SHA256()).hex().upper()
     return Shown(
         subject=found.subject.rfc4514_string(),
         issuer="itself" if found.issuer == found.subject else found.issuer.rfc4514_string(),
         names=_names(found),
-        role=role,
+        role=f"not readable: {facts.fault}" if facts.fault else facts.role,
         begins=found.not_valid_before_utc,
         ends=found.not_valid_after_utc,
         sha256=":".join(digits[at : at + 2] for at in range(0, len(digits), 2)),

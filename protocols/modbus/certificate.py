@@ -34,10 +34,12 @@ class Facts:
     role: str
     begins: float
     ends: float
+    fault: str = ""
+    """Why its role breaks the rules and is none."""
 
 
 def facts(der: bytes) -> Facts:
-    """What a certificate in DER says; raises CertificateError, also for a role that breaks its rules."""
+    """What a certificate in DER says; raises CertificateError. A role that breaks the rules is none, with its fault."""
     try:
         return _facts(der)
     except (IndexError, ValueError) as error:  # UnicodeDecodeError is a ValueError
@@ -72,7 +74,7 @@ def utf8_string(text: str) -> bytes:
 
 def _facts(der: bytes) -> Facts:
     ((_, certificate),) = _values(der)
-    _, body = next(_values(certificate))
+    _, body = next(_values(certificate), (0, b""))
     fields = list(_values(body))
     if fields[0][0] == _VERSION:
         del fields[0]
@@ -81,10 +83,12 @@ def _facts(der: bytes) -> Facts:
         raise ValueError("no validity")
     begins, ends = (_time(*moment) for moment in _values(validity))
     extensions = next((value for tag, value in fields[6:] if tag == _EXTENSIONS), b"")
-    return Facts(_role(extensions), begins, ends)
+    role, fault = _role(extensions)
+    return Facts(role, begins, ends, fault)
 
 
-def _role(extensions: bytes) -> str:
+def _role(extensions: bytes) -> tuple[str, str]:
+    """The role, or why there is none although the extension is there."""
     found = []
     for _, sequence in _values(extensions):
         for _, extension in _values(sequence):
@@ -92,17 +96,20 @@ def _role(extensions: bytes) -> str:
             if parts[0] == (_OID, _ROLE):
                 found.append(parts[-1])
     if not found:
-        return ""
+        return "", ""
     if len(found) > 1:
-        raise CertificateError("it has more than one role")
+        return "", "it has more than one role"
     tag, octets = found[0]
-    values = list(_values(octets)) if tag == _OCTETS else []
-    if len(values) != 1 or values[0][0] != _UTF8:
-        raise CertificateError("its role is no UTF8String")
-    role = values[0][1].decode()
+    try:
+        ((kind, text),) = _values(octets)
+        role = text.decode()
+    except (IndexError, ValueError):
+        kind, role = 0, ""
+    if (tag, kind) != (_OCTETS, _UTF8):
+        return "", "its role is no UTF8String"
     if not role or len(role) > ROLE_LENGTH or not role.isprintable():
-        raise CertificateError("its role is empty, too long or not printable")
-    return role
+        return "", "its role is empty, too long or not printable"
+    return role, ""
 
 
 def _time(tag: int, value: bytes) -> float:

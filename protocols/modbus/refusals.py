@@ -54,7 +54,7 @@ def reason(error: ssl.SSLError) -> tuple[Code, str]:
     if "ALERT_" in name:
         alert = name.partition("ALERT_")[2]
         return Code.PEER_REFUSED, _ALERTS.get(alert, f"it broke off with alert {_words(alert)}")
-    return Code.PEER_REFUSED, _REASONS.get(name) or f"the handshake failed ({_words(name) or error})"
+    return Code.PEER_REFUSED, _REASONS.get(name) or f"TLS failed ({_words(name) or error})"
 
 
 def _words(name: str) -> str:

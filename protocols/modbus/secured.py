@@ -158,7 +158,6 @@ class Channel(asyncio.Transport, asyncio.Protocol):
         """Hand on all that has come. The last read of each turn would only raise, so it is spared where it can be."""
         chunks: list[bytes] = []
         ended = False
-        broken: ssl.SSLError | None = None
         try:
             while not ended and (self._incoming.pending or self._tls.pending()):
                 chunk = self._tls.read(CHUNK)
@@ -166,15 +165,15 @@ class Channel(asyncio.Transport, asyncio.Protocol):
                 chunks.append(chunk)
         except ssl.SSLWantReadError:
             pass
-        except ssl.SSLError as error:
-            broken = error
-        self._flush()
+        except ssl.SSLError as error:  # nothing more can be answered, so nothing of this turn takes effect
+            self._broken(error)
+            return
+        if self._outgoing.pending:
+            self._flush()
         data = chunks[0] if len(chunks) == 1 else b"".join(chunks)
         if data and self._inside is not None and not self._closing:
             self._inside.data_received(data)
-        if broken is not None:
-            self._broken(broken)
-        elif ended:
+        if ended:
             self.close()
 
     def _broken(self, error: ssl.SSLError) -> None:

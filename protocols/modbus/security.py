@@ -100,7 +100,7 @@ class _Checked(ssl.SSLObject):
         try:
             super().do_handshake()
             if context.pinned and self.getpeercert(binary_form=True) != context.pinned:
-                raise ssl.SSLCertVerificationError("its certificate is not the pinned one")
+                raise ssl.SSLCertVerificationError(1, "its certificate is not the pinned one")
         except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
             raise
         except ssl.SSLError as error:
@@ -158,7 +158,9 @@ class ServerSecurity:
         try:
             facts = certificate.facts(tls.getpeercert(binary_form=True) or b"")
         except CertificateError as error:
-            return Rights(read=False, write=False, role=f"not readable: {error}")
+            return Rights(read=False, write=False, role=f"not readable ({error})")
+        if facts.fault:
+            return Rights(read=False, write=False, role=f"not readable ({facts.fault})")
         if self._clock() > facts.ends:  # a resumed session is not verified again
             return Rights(read=False, write=False, role="of an expired certificate")
         settings = self._settings
