@@ -18,7 +18,8 @@ from typing_extensions import override
 from protocols.faults import Code
 from protocols.modbus.rights import Security
 
-CHUNK = 65536
+RECORD = 16384
+"""Bytes in one TLS record at most (RFC 8446 §5.1), which is all that one read gives."""
 HELLO = 0x16
 """The first byte of any TLS connection: a record of the handshake (RFC 8446 §5.1)."""
 
@@ -160,7 +161,7 @@ class Channel(asyncio.Transport, asyncio.Protocol):
         ended = False
         try:
             while not ended and (self._incoming.pending or self._tls.pending()):
-                chunk = self._tls.read(CHUNK)
+                chunk = self._tls.read(RECORD)
                 ended = not chunk
                 chunks.append(chunk)
         except ssl.SSLWantReadError:
