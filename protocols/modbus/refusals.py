@@ -22,12 +22,13 @@ _VERIFY = {
     62: "its certificate is for another name than the one connected to",
     64: "its certificate is for another address than the one connected to",
 }
+_PLAIN = "it does not speak TLS; is it set to plain Modbus TCP?"
 _REASONS = {
     "PEER_DID_NOT_RETURN_A_CERTIFICATE": "it showed no certificate",
     "UNSUPPORTED_PROTOCOL": "it offers only TLS versions older than 1.2",
     "VERSION_TOO_LOW": "it offers only TLS versions older than 1.2",
-    "WRONG_VERSION_NUMBER": "it does not speak TLS",
-    "HTTP_REQUEST": "it does not speak TLS",
+    "WRONG_VERSION_NUMBER": _PLAIN,
+    "HTTP_REQUEST": _PLAIN,
     "NO_SHARED_CIPHER": "it offers no cipher suite that is allowed here",
     "NO_SUITABLE_SIGNATURE_ALGORITHM": "it takes no signature that our certificate can give; use another kind of key",
 }

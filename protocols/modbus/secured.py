@@ -20,8 +20,6 @@ from protocols.modbus.rights import Security
 
 RECORD = 16384
 """Bytes in one TLS record at most (RFC 8446 §5.1), which is all that one read gives."""
-HELLO = 0x16
-"""The first byte of any TLS connection: a record of the handshake (RFC 8446 §5.1)."""
 
 
 class Tell(Protocol):
@@ -89,7 +87,6 @@ class Channel(asyncio.Transport, asyncio.Protocol):
         self._raw: asyncio.Transport | None = None
         self._inside: asyncio.Protocol | None = None
         self._deadline: asyncio.Handle | None = None
-        self._spoke = False
         self._closing = False
 
     # ── towards the socket ───────────────────────────────────────────────────────────────────────────────────────────
@@ -116,13 +113,6 @@ class Channel(asyncio.Transport, asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self._closing:
             return
-        if not self._spoke:
-            self._spoke = True
-            if data[0] != HELLO:
-                self._refuse(
-                    Code.PEER_REFUSED, "it does not speak TLS; set it to Modbus/TCP Security, or use another port"
-                )
-                return
         self._incoming.write(data)
         if self._inside is not None or self._shake():
             self._read()
@@ -217,7 +207,7 @@ class Channel(asyncio.Transport, asyncio.Protocol):
             return
         rest = memoryview(data)
         try:
-            while rest:  # one record, 16 KiB, at a time
+            while rest:  # it may take less than all
                 rest = rest[self._tls.write(rest) :]
         except ssl.SSLError:
             self.abort()

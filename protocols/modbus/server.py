@@ -125,8 +125,6 @@ class ModbusServer:
         try:
             self.port = server.sockets[0].getsockname()[1]
             self.bound.set()
-            if self.security is not None:
-                self.security.look()
             limits = self.limits
             period = min(1.0, limits.frame_timeout / 4, limits.idle_timeout / 4 or 1.0)
             while True:

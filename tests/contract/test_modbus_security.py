@@ -84,6 +84,31 @@ async def test_requests_merged_and_behind_the_handshake_are_all_served_in_order(
         assert (await master.answer())[0] == 500
 
 
+class Talker(asyncio.Protocol):
+    """Answers anything with a lot."""
+
+    SAID = bytes(range(256)) * 400
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        self.transport.write(self.SAID)  # type: ignore[attr-defined]
+
+
+@on_both_loops
+async def test_what_is_longer_than_a_record_arrives_whole(pki: Pki) -> None:
+    cell = SecureCell(pki.server())
+    door = Door(cell.security, Talker, 4, cell.server.tell)
+    server = await asyncio.get_running_loop().create_server(door, "127.0.0.1", 0)
+    cell.server.port = server.sockets[0].getsockname()[1]
+    async with cell.master(pki.foreign()) as master:
+        master.send(b"?")
+        assert await master.read(len(Talker.SAID)) == Talker.SAID
+        await master.leave()
+    server.close()
+
+
 @on_both_loops
 async def test_records_cut_into_single_bytes(pki: Pki) -> None:
     async with SecureCell(pki.server()).open() as cell, cell.master(pki.foreign()) as master:

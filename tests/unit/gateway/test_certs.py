@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -183,7 +184,7 @@ def test_the_command_line_starts_without_the_library() -> None:
 # ── gateway check ────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def levels(found: list[tuple[str, str]], level: str) -> list[str]:
+def levels(found: Sequence[tuple[str, str]], level: str) -> list[str]:
     return [text for text, given in found if given == level]
 
 
