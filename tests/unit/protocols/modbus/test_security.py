@@ -49,6 +49,10 @@ def test_both_contexts_are_strict(pki: Pki, build: Any) -> None:
     assert all(name.startswith("ECDHE-") and ("GCM" in name or "POLY1305" in name) for name in old)
 
 
+def test_the_server_gives_out_no_session_tickets(pki: Pki) -> None:
+    assert server_context(pki.server()).num_tickets == 0
+
+
 def test_the_client_checks_the_name_unless_a_certificate_is_pinned(pki: Pki) -> None:
     assert client_context(pki.client()).check_hostname
     assert not client_context(pki.client(pinned=pki.path("gateway"))).check_hostname
