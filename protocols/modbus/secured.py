@@ -1,4 +1,4 @@
-"""TLS on the listener's side: who is at the door, and the channel of those that were let in.
+"""TLS on the listener's side: who is in the handshake, and the channel of those that were let in.
 
 asyncio's own TLS tells nobody which peer it refused and why, and drops the fatal alert that the peer is owed (R-10), so
 the handshake is carried here, on ssl.MemoryBIO. What is inside the channel is a Modbus TCP connection like any other.
@@ -28,13 +28,19 @@ class Tell(Protocol):
     def __call__(self, code: Code, key: tuple[object, ...], text: Callable[[], str]) -> None: ...
 
 
-class Door:
-    """Peers in their handshake: at most `places`, each for a limited time; the oldest gives way to the next."""
+Inside = Callable[[str], asyncio.Protocol | None]
+"""Makes the connection of a peer whose handshake has ended; given its address, None when there is no room for it."""
 
-    def __init__(self, security: Security, inside: Callable[[], asyncio.Protocol], places: int, tell: Tell) -> None:
+
+class Handshakes:
+    """Peers in their handshake: at most `places`, each for a limited time; the oldest gives way to the next.
+
+    They hold no connection of the listener yet, so that strangers displace nobody who has shown a certificate.
+    """
+
+    def __init__(self, security: Security, inside: Inside, places: int, tell: Tell) -> None:
         self.security = security
         self.inside = inside
-        """Makes the connection of a peer that was let in."""
         self.waiting: dict[Channel, None] = {}
         self.refused = 0
         """Handshakes that failed, were given up or gave way."""
@@ -78,16 +84,21 @@ class Door:
 class Channel(asyncio.Transport, asyncio.Protocol):
     """One peer: a protocol to the socket and, once the handshake has ended, a transport to the connection inside."""
 
-    def __init__(self, door: Door) -> None:
+    def __init__(self, handshakes: Handshakes) -> None:
         super().__init__()
         self.peer = "?"
-        self._door = door
+        self._handshakes = handshakes
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-        self._tls = door.security.context.wrap_bio(self._incoming, self._outgoing, server_side=True)
+        self._tls = handshakes.security.context.wrap_bio(self._incoming, self._outgoing, server_side=True)
         self._raw: asyncio.Transport | None = None
         self._inside: asyncio.Protocol | None = None
         self._deadline: asyncio.Handle | None = None
         self._closing = False
+
+    @property
+    def open(self) -> bool:
+        """Whether it has been made and not yet lost."""
+        return self._raw is not None
 
     # ── towards the socket ───────────────────────────────────────────────────────────────────────────────────────────
 
@@ -96,16 +107,16 @@ class Channel(asyncio.Transport, asyncio.Protocol):
         self._raw = cast(asyncio.Transport, transport)
         address = transport.get_extra_info("peername")
         self.peer = str(address[0]) if address else "?"
-        self._door.enter(self)
-        self._deadline = asyncio.get_running_loop().call_later(self._door.security.handshake_timeout, self._late)
+        self._handshakes.enter(self)
+        self._deadline = asyncio.get_running_loop().call_later(self._handshakes.security.handshake_timeout, self._late)
 
     @override
     def connection_lost(self, exc: Exception | None) -> None:
         if self._raw is not None and self._inside is None and not self._closing:
-            self._door.refuse(self, Code.PEER_REFUSED, "it left during the TLS handshake")
+            self._handshakes.refuse(self, Code.PEER_REFUSED, "it left during the TLS handshake")
         self._closing, self._raw = True, None
         self._stop_clock()
-        self._door.leave(self)
+        self._handshakes.leave(self)
         if self._inside is not None:
             self._inside.connection_lost(exc)
 
@@ -136,12 +147,15 @@ class Channel(asyncio.Transport, asyncio.Protocol):
             return False
         except ssl.SSLError as error:
             self._flush()  # the alert
-            self._refuse(*self._door.security.explain(error))
+            self._refuse(*self._handshakes.security.explain(error))
             return False
         self._flush()
         self._stop_clock()
-        self._door.leave(self)
-        self._inside = self._door.inside()
+        self._handshakes.leave(self)
+        self._inside = self._handshakes.inside(self.peer)
+        if self._inside is None:
+            self.close()
+            return False
         self._inside.connection_made(self)
         return True
 
@@ -169,18 +183,18 @@ class Channel(asyncio.Transport, asyncio.Protocol):
 
     def _broken(self, error: ssl.SSLError) -> None:
         """An alert of the peer, such as one that refuses our certificate, or a record that is none."""
-        code, why = self._door.security.explain(error)
-        self._door.tell(self, code, f"lost its TLS connection: {why}")
+        code, why = self._handshakes.security.explain(error)
+        self._handshakes.tell(self, code, f"lost its TLS connection: {why}")
         self._flush()  # our own alert
         self._hang_up()
 
     def _late(self) -> None:
         self._deadline = None
-        limit = self._door.security.handshake_timeout
+        limit = self._handshakes.security.handshake_timeout
         self._refuse(Code.CLIENT_LIMIT, f"its TLS handshake was not finished within {limit:g} s")
 
     def _refuse(self, code: Code, why: str) -> None:
-        self._door.refuse(self, code, why)
+        self._handshakes.refuse(self, code, why)
         self._stop_clock()
         self._hang_up()
 

@@ -13,7 +13,7 @@ from protocols.modbus.connection import Connection, ServerCounters, ServerLimits
 from protocols.modbus.pdu import ExceptionCode, Units
 from protocols.modbus.registers import RegisterMap
 from protocols.modbus.rights import Security
-from protocols.modbus.secured import Door
+from protocols.modbus.secured import Handshakes
 from protocols.signals import BLANK_COMMAND, Command, Outputs, Result
 
 OnEvent = Callable[[int, str], None]
@@ -99,7 +99,7 @@ class ModbusServer:
         self.limits = limits or ServerLimits()
         self.security = security
         """Set: Modbus/TCP Security, and never plain Modbus TCP."""
-        self.door: Door | None = None
+        self.handshakes: Handshakes | None = None
         """Where peers are while they are in their TLS handshake; set by `run`."""
         self.counters = ServerCounters()
         self.bound = asyncio.Event()
@@ -133,8 +133,8 @@ class ModbusServer:
         finally:
             self.bound.clear()
             server.close()
-            if self.door is not None:
-                self.door.close()
+            if self.handshakes is not None:
+                self.handshakes.close()
             await self._close_all()
 
     async def _listen(self) -> asyncio.Server:
@@ -147,19 +147,17 @@ class ModbusServer:
     def _entrance(self, loop: asyncio.AbstractEventLoop) -> Callable[[], asyncio.Protocol]:
         """What makes the protocol of each new connection."""
 
-        def inside() -> asyncio.Protocol:
-            return Connection(self, loop)
-
         if self.security is None:
-            return inside
-        self.door = Door(self.security, inside, max(LEAST_WAITING, self.limits.connections), self.tell)
-        return self.door
+            return lambda: Connection(self, loop)
+        places = max(LEAST_WAITING, self.limits.connections)
+        self.handshakes = Handshakes(self.security, lambda peer: Connection(self, loop), places, self.tell)
+        return self.handshakes
 
     async def _close_all(self) -> None:
         for connection in tuple(self.connections):
             connection.close()
         for _ in range(10):  # the loop reports each closed connection within a few rounds
-            if not self.connections and not (self.door and self.door.waiting):
+            if not self.connections and not (self.handshakes and self.handshakes.waiting):
                 break
             await asyncio.sleep(0)
 

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from protocols.faults import Code
 from protocols.modbus.connection import ServerLimits
-from protocols.modbus.secured import Door
+from protocols.modbus.secured import Handshakes
 from protocols.modbus.security import ServerSecurity
 from protocols.signals import Command, Outputs, Status
 from tests.contract.test_links import until
@@ -99,13 +99,27 @@ class Talker(asyncio.Protocol):
 @on_both_loops
 async def test_what_is_longer_than_a_record_arrives_whole(pki: Pki) -> None:
     cell = SecureCell(pki.server())
-    door = Door(cell.security, Talker, 4, cell.server.tell)
-    server = await asyncio.get_running_loop().create_server(door, "127.0.0.1", 0)
+    handshakes = Handshakes(cell.security, lambda peer: Talker(), 4, cell.server.tell)
+    server = await asyncio.get_running_loop().create_server(handshakes, "127.0.0.1", 0)
     cell.server.port = server.sockets[0].getsockname()[1]
     async with cell.master(pki.foreign()) as master:
         master.send(b"?")
         assert await master.read(len(Talker.SAID)) == Talker.SAID
         await master.leave()
+    server.close()
+
+
+@on_both_loops
+async def test_who_finds_no_room_inside_is_closed(pki: Pki) -> None:
+    cell = SecureCell(pki.server())
+    handshakes = Handshakes(cell.security, lambda peer: None, 4, cell.server.tell)
+    server = await asyncio.get_running_loop().create_server(handshakes, "127.0.0.1", 0)
+    cell.server.port = server.sockets[0].getsockname()[1]
+    async with cell.master(pki.foreign()) as master:
+        master.send(read(1))
+        with pytest.raises((EOFError, ssl.SSLError)):
+            await master.answer()
+    assert not handshakes.waiting
     server.close()
 
 
@@ -166,7 +180,7 @@ async def test_each_wrong_certificate_is_refused_with_its_reason_on_both_sides(p
             await cell.told(code, "master 127.0.0.1 was refused", why)
         assert await other.ask(read(1)) == b"\x04\x02\0\0"
         assert len(cell.server.connections) == 1
-        assert not cell.server.door.waiting  # type: ignore[union-attr]
+        assert not cell.server.handshakes.waiting  # type: ignore[union-attr]
         assert len(cell.events) == len(REFUSED)
 
 
@@ -207,9 +221,9 @@ async def test_a_peer_that_offends_again_and_again_is_told_of_once(pki: Pki) -> 
     async with SecureCell(pki.server()).open() as cell:
         for _ in range(5):
             await refused(cell, pki.foreign("foreigner"))
-        door = cell.server.door
-        assert door is not None
-        await until(lambda: door.refused == 5, 10)
+        handshakes = cell.server.handshakes
+        assert handshakes is not None
+        await until(lambda: handshakes.refused == 5, 10)
         assert len(cell.events) == 1
 
 
@@ -301,7 +315,7 @@ async def test_a_silent_handshake_is_closed_by_its_deadline(pki: Pki) -> None:
                 assert await silent.reader.read() == b""
                 assert await slow.reader.read() == b""
         await cell.told(Code.CLIENT_LIMIT, "127.0.0.1", "not finished within 0.2 s")
-        assert not cell.server.door.waiting  # type: ignore[union-attr]
+        assert not cell.server.handshakes.waiting  # type: ignore[union-attr]
 
 
 @on_both_loops
@@ -309,10 +323,10 @@ async def test_a_hundred_silent_peers_lock_nobody_out(pki: Pki) -> None:
     settings = pki.server(handshake_timeout_s=60)
     async with SecureCell(settings, ServerLimits(connections=4)).open() as cell:
         silent = [await asyncio.open_connection("127.0.0.1", cell.server.port) for _ in range(100)]
-        door = cell.server.door
-        assert door is not None
-        await until(lambda: len(door.waiting) + door.refused == 100, 10)
-        assert len(door.waiting) == 16
+        handshakes = cell.server.handshakes
+        assert handshakes is not None
+        await until(lambda: len(handshakes.waiting) + handshakes.refused == 100, 10)
+        assert len(handshakes.waiting) == 16
         async with cell.master(pki.foreign()) as master:
             assert await master.ask(read(1)) == b"\x04\x02\0\0"
         assert [code for code, _ in cell.events] == [Code.CLIENT_LIMIT]
@@ -344,9 +358,9 @@ async def test_stopping_says_good_bye_and_closes_all(pki: Pki) -> None:
         master, silent = (Peer(*end, pki.foreign()) for end in ends)
         await master.handshake()
         await master.ask(read(1))
-        await until(lambda: len(cell.server.door.waiting) == 1, 10)  # type: ignore[union-attr]
+        await until(lambda: len(cell.server.handshakes.waiting) == 1, 10)  # type: ignore[union-attr]
     assert not cell.server.connections
-    assert not cell.server.door.waiting  # type: ignore[union-attr]
+    assert not cell.server.handshakes.waiting  # type: ignore[union-attr]
     with pytest.raises((EOFError, ssl.SSLZeroReturnError)):  # a close_notify, not a cut
         await master.answer()
     with suppress(ConnectionError):
@@ -435,13 +449,13 @@ def test_no_bytes_raise_or_get_in(pki: Pki, data: st.DataObject) -> None:
         let_in: list[object] = []
         told: list[str] = []
 
-        def inside() -> asyncio.Protocol:
+        def inside(peer: str) -> asyncio.Protocol:
             let_in.append(object())
             return asyncio.Protocol()
 
         security = ServerSecurity(pki.server(), lambda *_: None, "x")
-        door = Door(security, inside, 4, lambda code, key, text: told.append(text()))
-        channel, wire = door(), Wire()
+        handshakes = Handshakes(security, inside, 4, lambda code, key, text: told.append(text()))
+        channel, wire = handshakes(), Wire()
         channel.connection_made(wire)
         cut = data.draw(st.integers(1, len(stream)))
         channel.data_received(bytes(stream[:cut]))
@@ -449,7 +463,7 @@ def test_no_bytes_raise_or_get_in(pki: Pki, data: st.DataObject) -> None:
             channel.data_received(bytes(stream[cut:]))
         channel.connection_lost(None)
         assert not let_in
-        assert not door.waiting
+        assert not handshakes.waiting
         assert len(told) == 1
 
     asyncio.run(main())
