@@ -26,6 +26,7 @@ BENCHMARKS = {
     "crash": "crash",
     "history": "history",
     "worker": "worker",
+    "tls": "secured",
 }
 """Name on the command line → module."""
 BEGIN, END = "<!-- results: written by python -m benchmarks --markdown -->", "<!-- end of results -->"

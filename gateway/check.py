@@ -14,6 +14,7 @@ from enum import Enum
 from pathlib import Path
 from typing import TextIO
 
+from gateway import cert_review
 from gateway import config as configuration
 from gateway import recipe as recipe_book
 from gateway.config import ConfigError, GatewayConfig, Loaded, StationConfig
@@ -215,6 +216,9 @@ def _look_at_link(
         item.add(f"{text}; {reason}" if reason else text, Status.ERROR if reason else Status.OK)
     else:
         item.add("link: loopback; no PLC can reach this station", Status.WARNING)
+    if tls := getattr(link, "tls", None):
+        for text, level in cert_review.review(tls, computer.clock()):
+            item.add(text, Status(level))
 
 
 def _look_at_recipes(item: Item, station: StationConfig, loaded: Loaded, computer: Computer) -> None:

@@ -7,6 +7,8 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from gateway import cert_command
+
 EPILOG = """\
 first steps:
   gateway demo                          a simulated line with PLC, camera and verdicts
@@ -54,6 +56,7 @@ def _parser() -> argparse.ArgumentParser:
     schema = commands.add_parser("schema", help="print the JSON schema of the configuration file, for editors")
     schema.add_argument("--recipe", action="store_true", help="of recipe.yaml instead")
     schema.set_defaults(command=_schema)
+    cert_command.add(commands)
     demo = commands.add_parser("demo", help="run a simulated line: parts, PLC, gateway, verdicts", add_help=False)
     demo.set_defaults(command=_demo)
     return parser

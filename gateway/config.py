@@ -109,6 +109,7 @@ def config_crc(config: GatewayConfig | StationConfig, recipes: Iterable[Recipe])
     for station in content.get("stations", [content]):
         del station["recipes"]
         station["camera"].pop("path", None)
+        station["link"].pop("tls", None)
     content["recipes"] = [recipe.model_dump(mode="json") for recipe in recipes]
     text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
     return binascii.crc_hqx(text.encode("ascii"), 0xFFFF) or 1
@@ -130,11 +131,15 @@ def _place_paths(data: Any, folder: Path) -> None:
     for station in stations if isinstance(stations, list) else ():
         if not isinstance(station, dict):
             continue
-        recipes, camera = station.get("recipes"), station.get("camera")
+        recipes, camera, link = station.get("recipes"), station.get("camera"), station.get("link")
         for index in range(len(recipes) if isinstance(recipes, list) else 0):
             place(recipes, index)
         if isinstance(camera, dict) and "path" in camera:
             place(camera, "path")
+        tls = link.get("tls") if isinstance(link, dict) else None
+        for key in ("certificate", "key", "trust", "pinned"):
+            if isinstance(tls, dict) and key in tls:
+                place(tls, key)
 
 
 def _sound(document: Document, key: str, model: type[P]) -> dict[int, P]:
@@ -240,9 +245,9 @@ def _server_clash(first: ModbusServerConfig, second: ModbusServerConfig) -> tupl
     if first.unit == second.unit and (overlap := first.registers().overlap(second.registers())):
         text = f"{second.unit} at {where} is already that of {{other}}; give each station at a port its own unit"
         return "unit", f"{text}, or addresses of its own: {overlap} overlap"
-    if first.limits() != second.limits():
+    if first.limits() != second.limits() or first.tls != second.tls:
         text = f"{where} is shared with {{other}}, which sets other limits (max_connections, …_timeout_s, allow, plc"
-        return "port", f"{text}, connect…, unknown_unit); set the same, or use another port"
+        return "port", f"{text}, connect…, unknown_unit) or tls; set the same, or use another port"
     return None
 
 

@@ -87,6 +87,7 @@ class _Listener:
         self.server = config.listener(on_event)
         self._first = name
         self._limits = config.limits()
+        self._tls = config.tls
         self._stations: list[tuple[str, ModbusServerConfig]] = []
 
     def add(self, config: ModbusServerConfig, name: str) -> Link:
@@ -96,9 +97,9 @@ class _Listener:
                     f"{other} and {name} both want unit {config.unit} on {config.place}, where {overlap} overlap; "
                     "give each its own unit, addresses or port"
                 )
-        if config.limits() != self._limits:
+        if config.limits() != self._limits or config.tls != self._tls:
             raise MapError(
-                f"{self._first} and {name} share {config.place} but set different limits; "
+                f"{self._first} and {name} share {config.place} but set different limits or TLS; "
                 "give both the same, or another port"
             )
         self._stations.append((name, config))

@@ -9,6 +9,7 @@ import pytest_asyncio
 from hypothesis import settings
 
 from tests import leaks
+from tests.pki import Pki
 
 # A change must not be refused for a case that it did not cause: where CI is set, the examples are always the same.
 # Without it each run looks for new ones.
@@ -39,3 +40,9 @@ async def _no_task_left_in_loop() -> AsyncIterator[None]:
     yield
     if left := await leaks.left_tasks(before):
         pytest.fail("left behind: " + "; ".join(left))
+
+
+@pytest.fixture(scope="session")
+def pki(tmp_path_factory: pytest.TempPathFactory) -> Pki:
+    """Certificates of every kind, made once."""
+    return Pki(tmp_path_factory.mktemp("pki"))

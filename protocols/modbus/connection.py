@@ -17,8 +17,9 @@ from protocols.faults import Code
 from protocols.modbus.admission import Access
 from protocols.modbus.held import HeldAnswer
 from protocols.modbus.mbap import Framer, FramingError
-from protocols.modbus.pdu import Units
+from protocols.modbus.pdu import ExceptionCode, Units
 from protocols.modbus.requests import framed
+from protocols.modbus.rights import EVERYTHING, Rights, Security
 
 BURST = 64
 """Requests of one connection served in a row before the others have their turn: about 0.2 ms."""
@@ -68,6 +69,7 @@ class Listener(Protocol):
     limits: ServerLimits
     counters: ServerCounters
     units: Units
+    security: Security | None
 
     def forget(self, connection: Connection) -> None:
         """This connection has ended."""
@@ -85,7 +87,9 @@ class Connection(asyncio.Protocol):
         self.peer = peer
         self._server = server
         self._loop = loop
+        self.rights = EVERYTHING
         self._memo = server.units.memo
+        self._answer = server.units.answer
         self._counters = server.counters
         self._framer = Framer()
         self._frame_since: float | None = None
@@ -113,6 +117,8 @@ class Connection(asyncio.Protocol):
         self._transport = cast(asyncio.Transport, transport)
         self._transport.set_write_buffer_limits(high=self._server.limits.unread_bytes)
         _watch_peer(transport.get_extra_info("socket"))
+        if (security := self._server.security) is not None:
+            self._restrict(security.rights(self._transport))
 
     @override
     def connection_lost(self, exc: Exception | None) -> None:
@@ -144,7 +150,7 @@ class Connection(asyncio.Protocol):
             return
         answers: list[bytes] = []
         broken = ""
-        answer, frames = self._server.units.answer, self._framer.feed(data)
+        answer, frames = self._answer, self._framer.feed(data)
         try:
             for frame in islice(frames, BURST):
                 answers.append(answer(frame, self))
@@ -162,6 +168,31 @@ class Connection(asyncio.Protocol):
             self._broken(broken)
         elif not self._waits() and not transport.is_closing():
             self._wait(transport, progress=bool(answers), more=len(answers) == BURST)
+
+    def _restrict(self, rights: Rights) -> None:
+        """From now on only what these rights allow."""
+        self.rights = rights
+        if not rights.read:
+            self._memo = {}  # what others have read is not for this one
+        if not (rights.read and rights.write):
+            self._answer = self._answer_within_rights
+
+    def _answer_within_rights(self, frame: bytes, source: object) -> bytes:
+        """Exception 01 for what the role may not do (MODBUS/TCP Security Protocol Specification V36, R-31)."""
+        unit, function = frame[6], frame[7]
+        if self.rights.allow(function):
+            return self._server.units.answer(frame, source)
+        self._counters.exceptions += 1
+        address, role = int.from_bytes(frame[8:10], "big"), self.rights.role
+        self._server.tell(
+            Code.PEER_REFUSED,
+            (self.peer, role, unit, function, address),
+            lambda: (
+                f"{self} with role {role} may not do this and got exception 01: "
+                f"unit {unit}, function {function}, address {address}"
+            ),
+        )
+        return frame[:4] + bytes((0, 3, unit, function | 0x80, ExceptionCode.ILLEGAL_FUNCTION))
 
     def _wait(self, transport: asyncio.Transport, *, progress: bool, more: bool) -> None:
         """Note whether bytes are held, and come back for them when they hold whole requests."""

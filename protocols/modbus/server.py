@@ -19,12 +19,16 @@ from protocols.modbus.held import HeldAnswer
 from protocols.modbus.identification import Identity
 from protocols.modbus.pdu import ExceptionCode, Units
 from protocols.modbus.registers import RegisterMap
+from protocols.modbus.rights import Security
+from protocols.modbus.secured import Channel, Handshakes
 from protocols.modbus.writer import Writer
 from protocols.signals import BLANK_COMMAND, Command, Outputs, Result
 
 OnEvent = Callable[[int, str], None]
 """Told of what a person should know: a fault code and one sentence."""
 
+LEAST_WAITING = 16
+"""Peers that may be in their TLS handshake at once, or as many as there are connections."""
 REMEMBERED = 1024
 """Kinds of refusal told apart; beyond that they are only counted, so that a scan cannot fill memory or log."""
 WRITER_SILENCE = 5.0
@@ -121,6 +125,7 @@ class ModbusServer:
         limits: ServerLimits | None = None,
         on_event: OnEvent | None = None,
         identity: Identity | None = None,
+        security: Security | None = None,
     ) -> None:
         if not 0 <= port <= 65535:
             raise MapError(f"modbus server {host}: port {port} does not exist; give one from 1 to 65535")
@@ -130,6 +135,13 @@ class ModbusServer:
         self.name = f"modbus server {host}:{port}"
         self.limits = limits or ServerLimits()
         self.identity = identity or identification.identity("0")
+        self.security = security
+        """Set: Modbus/TCP Security, and never plain Modbus TCP."""
+        self.handshakes: Handshakes | None = None
+        """Where peers are while they are in their TLS handshake."""
+        if security is not None:
+            places = max(LEAST_WAITING, self.limits.connections)
+            self.handshakes = Handshakes(security, self._inside, places, self.tell)
         self.counters = ServerCounters()
         self.bound = asyncio.Event()
         self.units = Units(self._refused, silent=self.limits.silent)
@@ -169,13 +181,15 @@ class ModbusServer:
         finally:
             self.bound.clear()
             listening.close(sockets)
+            if self.handshakes is not None:
+                self.handshakes.close()
             await self._close_all()
 
     async def _close_all(self) -> None:
         for connection in tuple(self.connections):
             connection.close()
         for _ in range(10):  # the loop reports each closed connection within a few rounds
-            if not self.connections:
+            if not self.connections and not (self.handshakes and self.handshakes.waiting):
                 break
             await asyncio.sleep(0)
 
@@ -184,6 +198,8 @@ class ModbusServer:
         period = min(1.0, limits.frame_timeout / 4, limits.idle_timeout / 4 or 1.0)
         while True:
             await asyncio.sleep(period)
+            if self.security is not None:
+                self.security.look()
             now = clock()
             for connection in tuple(self.connections):
                 reason = connection.overdue(now)
@@ -193,23 +209,39 @@ class ModbusServer:
 
     def _came(self, tasks: asyncio.TaskGroup, sock: socket.socket, address: str) -> None:
         """A peer has connected: in, perhaps in place of another one, or away before a byte of it is read."""
-        loop, peer = asyncio.get_running_loop(), plain(address)
-        now = loop.time()
+        peer = plain(address)
         self.counters.accepted += 1
         try:
-            self.door.knock(peer, now)
-            gives_way = self.door.room(peer, now)
+            self.door.knock(peer, asyncio.get_running_loop().time())
+            newcomer = self._enter(peer) if self.handshakes is None else self.handshakes()
         except TurnedAwayError as error:
-            self.counters.refused += 1
-            text = f"{self.name} turned away master {peer}: it {error.why}"
-            self.tell(error.code, (peer, error.why), lambda: text)
+            self._turned_away(peer, error)
             listening.reset(sock)
             return
+        tasks.create_task(self._open(sock, newcomer)).add_done_callback(lambda _: self._opened(sock, newcomer))
+
+    def _enter(self, peer: str) -> Connection:
+        """A connection among the others, perhaps in place of one; raises TurnedAwayError."""
+        loop = asyncio.get_running_loop()
+        gives_way = self.door.room(peer, loop.time())
         if gives_way is not None:
             self._drop(gives_way, peer)
         connection = Connection(self, loop, peer)
         self.door.enter(connection)
-        tasks.create_task(self._open(sock, connection)).add_done_callback(lambda _: self._opened(sock, connection))
+        return connection
+
+    def _inside(self, peer: str) -> Connection | None:
+        """The connection of a peer whose TLS handshake has ended; None when there is no room for it."""
+        try:
+            return self._enter(peer)
+        except TurnedAwayError as error:
+            self._turned_away(peer, error)
+            return None
+
+    def _turned_away(self, peer: str, error: TurnedAwayError) -> None:
+        self.counters.refused += 1
+        text = f"{self.name} turned away master {peer}: it {error.why}"
+        self.tell(error.code, (peer, error.why), lambda: text)
 
     def _drop(self, silent: Connection, newcomer: str) -> None:
         self.counters.refused += 1
@@ -221,17 +253,19 @@ class ModbusServer:
         self.forget(silent)
         silent.close()
 
-    async def _open(self, sock: socket.socket, connection: Connection) -> None:
+    async def _open(self, sock: socket.socket, newcomer: Connection | Channel) -> None:
         try:
-            await asyncio.get_running_loop().connect_accepted_socket(lambda: connection, sock)
+            await asyncio.get_running_loop().connect_accepted_socket(lambda: newcomer, sock)
         except Exception as error:  # noqa: BLE001 - this task's boundary: one peer's connection must not end the listener
-            text = f"{self.name} could not serve {connection}: {error}"
-            self.tell(Code.CLIENT_LIMIT, (connection.peer, "open"), lambda: text)
+            text = f"{self.name} could not serve master {newcomer.peer}: {error}"
+            self.tell(Code.CLIENT_LIMIT, (newcomer.peer, "open"), lambda: text)
 
-    def _opened(self, sock: socket.socket, connection: Connection) -> None:
-        if not connection.open:  # it failed, or this was cancelled before it began
-            self.forget(connection)
-            sock.close()
+    def _opened(self, sock: socket.socket, newcomer: Connection | Channel) -> None:
+        if newcomer.open:
+            return
+        if isinstance(newcomer, Connection):  # it failed, or this was cancelled before it began
+            self.forget(newcomer)
+        sock.close()
 
     def _trouble(self, error: OSError) -> None:
         self.tell(

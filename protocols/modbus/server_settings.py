@@ -11,6 +11,8 @@ from protocols.modbus import identification
 from protocols.modbus.admission import ANY, Access, loopback, network
 from protocols.modbus.connection import ServerLimits
 from protocols.modbus.registers import ADDRESSES, RegisterMap
+from protocols.modbus.security import ServerSecurity
+from protocols.modbus.security_settings import ServerTls
 from protocols.modbus.server import ModbusServer, Rules
 from protocols.settings import OnEvent, Orders
 
@@ -69,6 +71,8 @@ class ModbusServerConfig(Orders):
     """The address that writes the command block keeps all others from writing until it is silent so long; 0 = no."""
     held_reply_ms: float = Field(0.0, ge=0, le=10_000)
     """A trigger written by function 23 is answered when its result is there, after this time at most; 0 = at once."""
+    tls: ServerTls | None = None
+    """Modbus/TCP Security instead of plain Modbus TCP; its usual port is 802."""
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
@@ -107,8 +111,8 @@ class ModbusServerConfig(Orders):
 
     @property
     def open_to_all(self) -> bool:
-        """Whether everybody who reaches this computer may connect."""
-        return self.allow == ANY and not loopback(self.host)
+        """Whether everybody who reaches this computer may connect, without a certificate."""
+        return self.allow == ANY and self.tls is None and not loopback(self.host)
 
     @property
     def everywhere(self) -> bool:
@@ -116,11 +120,12 @@ class ModbusServerConfig(Orders):
         return self.host in _EVERYWHERE
 
     def listener(self, on_event: OnEvent) -> ModbusServer:
-        """The server for all stations with this place."""
-        from importlib import metadata
-
-        who = identification.identity(metadata.version("vision-plc-gateway"))
-        return ModbusServer(self.host, self.port, limits=self.limits(), on_event=on_event, identity=who)
+        """The server for all stations with this place; raises LinkError for certificates that cannot be used."""
+        security = None if self.tls is None else ServerSecurity(self.tls, on_event, f"modbus server {self.place}")
+        who = identification.identity(_version())
+        return ModbusServer(
+            self.host, self.port, limits=self.limits(), on_event=on_event, identity=who, security=security
+        )
 
     def limits(self) -> ServerLimits:
         """What the listener grants its peers."""
@@ -143,3 +148,13 @@ def same_port(first: ModbusServerConfig, second: ModbusServerConfig) -> bool:
         return False
     hosts = {first.host, second.host}
     return first.everywhere or second.everywhere or ("localhost" in hosts and all(loopback(host) for host in hosts))
+
+
+def _version() -> str:
+    """The gateway's own version; 0 where it runs uninstalled."""
+    from importlib import metadata
+
+    try:
+        return metadata.version("vision-plc-gateway")
+    except metadata.PackageNotFoundError:
+        return "0"

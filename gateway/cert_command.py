@@ -1,0 +1,176 @@
+"""`gateway cert`: certificates for everything that talks TLS or OPC UA. `certs`, slow to import, comes when needed."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
+
+if TYPE_CHECKING:
+    from gateway.certs import Shown
+
+Command = Callable[[argparse.Namespace], int]
+
+EPILOG = """\
+a plant's own authority, and what it signs:
+  gateway cert new plant-ca --authority --out certs
+  gateway cert new gateway --signed-by certs/plant-ca.pem --host 192.168.0.10 --out certs
+  gateway cert new plc1 --signed-by certs/plant-ca.pem --host 192.168.0.20 --role operator --out certs
+  gateway cert trust certs/plant-ca.pem --into certs/trust --authority
+"""
+AUTHORITY_DAYS, DEVICE_DAYS = 3650, 1095
+
+
+def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add `cert` and its three commands to the command line."""
+    text = "make, show and trust certificates (Modbus/TCP Security)"
+    parser = commands.add_parser(
+        "cert", help=text, description=text, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    below = parser.add_subparsers(required=True, metavar="COMMAND", title="commands")
+    _add_new(_command(below, "new", "make a key and a certificate: self-signed, or signed by an authority", _new))
+    show = _command(below, "show", "print certificates, or those that a configuration names and trusts", _show)
+    show.add_argument(
+        "files", nargs="+", type=Path, metavar="FILE", help="certificate (PEM, DER) or configuration (YAML)"
+    )
+    trust = _command(below, "trust", "check a certificate of another device and put it into a trust folder", _trust)
+    trust.add_argument("file", type=Path, metavar="FILE")
+    trust.add_argument("--into", type=Path, required=True, metavar="DIR", help="the folder that `tls.trust` names")
+    trust.add_argument("--authority", action="store_true", help="trust everybody whom this certificate signs")
+
+
+def _command(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser], name: str, text: str, command: Command
+) -> argparse.ArgumentParser:
+    parser = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
+    parser.set_defaults(command=command)
+    return parser
+
+
+def _add_new(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name", metavar="NAME", help="common name, and that of the files NAME.pem and NAME.key")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for both files")
+    parser.add_argument(
+        "--host", action="append", default=[], metavar="HOST", help="name or address it is reached by; may be repeated"
+    )
+    parser.add_argument("--uri", action="append", default=[], metavar="URI", help="application URI (OPC UA)")
+    parser.add_argument("--role", default="", metavar="ROLE", help="its role on Modbus/TCP Security, such as operator")
+    parser.add_argument(
+        "--days",
+        type=float,
+        metavar="N",
+        help=f"how long it is valid (default {DEVICE_DAYS}, authority {AUTHORITY_DAYS})",
+    )
+    parser.add_argument(
+        "--key", choices=("ec", "rsa"), default="ec", help="P-256 (default), or RSA 2048 for older PLCs"
+    )
+    parser.add_argument("--authority", action="store_true", help="make an authority that signs others")
+    parser.add_argument(
+        "--signed-by", type=Path, metavar="FILE", help="the authority's certificate; its key stands beside it"
+    )
+    parser.add_argument("--force", action="store_true", help="overwrite")
+
+
+def _new(options: argparse.Namespace) -> int:
+    from gateway import certs
+
+    days = options.days if options.days is not None else AUTHORITY_DAYS if options.authority else DEVICE_DAYS
+    wish = certs.Wish(
+        options.name, options.host, options.uri, options.role, days=days, key=options.key, authority=options.authority
+    )
+    try:
+        signer = certs.load_signer(options.signed_by) if options.signed_by else None
+        made = certs.make(wish, signer)
+        certificate, key = certs.save(made, options.out, force=options.force)
+    except certs.CertError as error:
+        return _refuse(error)
+    _print(certificate, certs.shown(made.certificate), sys.stdout)
+    sys.stdout.write(f"  private key  {key} (keep it secret)\n")
+    if not (options.host or options.authority):
+        print("no --host was given: a master that checks names will refuse it", file=sys.stderr)
+    return 0
+
+
+def _show(options: argparse.Namespace) -> int:
+    from cryptography import x509
+
+    from gateway import certs
+
+    status = 0
+    for path, title in _named(options.files):
+        if isinstance(title, Exception):
+            status = _refuse(title)
+            continue
+        try:
+            for der in certs.read(path):
+                _print(path, certs.shown(x509.load_der_x509_certificate(der)), sys.stdout, title)
+        except certs.CertError as error:
+            status = _refuse(error)
+    return status
+
+
+def _named(files: list[Path]) -> Iterator[tuple[Path, str | Exception]]:
+    """Each certificate file with a title, or the error that stands in its place."""
+    from gateway import config
+    from protocols.link import LinkError
+    from protocols.modbus.security import trusted
+
+    for file in files:
+        if file.suffix.lower() not in (".yaml", ".yml"):
+            yield file, ""
+            continue
+        try:
+            stations = config.load(file).stations
+        except config.ConfigError as error:
+            yield file, error
+            continue
+        for station in stations:
+            tls = getattr(station.link, "tls", None)
+            if tls is None:
+                continue
+            yield tls.certificate, f"{station.name}: our own"
+            try:
+                places = dict.fromkeys(path for path, _ in trusted(tls.trust or tls.pinned))
+            except LinkError as error:
+                yield tls.certificate, error
+                continue
+            for path in places:
+                yield path, f"{station.name}: trusted"
+
+
+def _trust(options: argparse.Namespace) -> int:
+    from gateway import certs
+
+    try:
+        target, facts = certs.trust(options.file, options.into, authority=options.authority)
+    except certs.CertError as error:
+        return _refuse(error)
+    _print(target, facts, sys.stdout, "trusted from now on")
+    sys.stdout.write("compare the fingerprint with the one that the device shows\n")
+    return 0
+
+
+def _print(path: Path, facts: Shown, out: TextIO, title: str = "") -> None:
+    from gateway.log import plain
+
+    left = facts.days_left(datetime.now(UTC))
+    rest = f"{left:.0f} days left" if left >= 0 else "EXPIRED"
+    rows = (
+        ("subject", facts.subject + (" (an authority)" if facts.authority else "")),
+        ("signed by", facts.issuer),
+        ("names", ", ".join(facts.names) or "none"),
+        ("role", facts.role or "none"),
+        ("valid", f"{facts.begins:%Y-%m-%d} to {facts.ends:%Y-%m-%d}, {rest}"),
+        ("key", facts.key),
+        ("sha256", facts.sha256),
+    )
+    out.write(f"{path}{f' ({title})' if title else ''}\n")
+    out.writelines(f"  {name:12} {plain(text)}\n" for name, text in rows)
+
+
+def _refuse(error: Exception) -> int:
+    print(error, file=sys.stderr)
+    return 1
