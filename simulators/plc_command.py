@@ -7,14 +7,17 @@ import asyncio
 import contextlib
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from protocols.codec import Codec, StringOrder, WordOrder
 from protocols.handshake import Style
 from simulators import line, report, rude
-from simulators.carriers import READ_HOLDING, READ_INPUT, Carrier, CarrierError, ModbusMaster, ModbusSlave
+from simulators.carriers import Carrier, CarrierError, ModbusMaster
 from simulators.plc import Plc, wrong_order
+from simulators.profiles import PROFILES, READ_HOLDING, READ_INPUT, Profile
+from simulators.slave import ModbusSlave
 from simulators.watch import RULES, Watch
 
 DESCRIPTION = """\
@@ -35,10 +38,10 @@ def main(arguments: Sequence[str]) -> int:
     plc = Plc(
         _carrier(options),
         style=style,
-        scan=options.scan_ms / 1000,
+        scan=_scan(options),
         timeout=options.timeout_ms / 1000,
         heartbeat=options.heartbeat_ms / 1000,
-        codec=Codec(WordOrder(options.word_order), StringOrder(options.string_order)),
+        codec=_codec(options),
         rude=manners,
         watch=watch,
     )
@@ -105,8 +108,23 @@ async def _signature(options: argparse.Namespace) -> str:
         return str(error)
     finally:
         await probe.close()
-    codec = Codec(WordOrder(options.word_order), StringOrder(options.string_order))
-    return "" if block is None else wrong_order(block, codec)
+    return "" if block is None else wrong_order(block, _codec(options))
+
+
+def _profile(options: argparse.Namespace) -> Profile:
+    return PROFILES[options.profile]
+
+
+def _scan(options: argparse.Namespace) -> float:
+    """Seconds."""
+    return _profile(options).scan if options.scan_ms is None else float(options.scan_ms) / 1000
+
+
+def _codec(options: argparse.Namespace) -> Codec:
+    """What the profile says, unless an option says otherwise."""
+    profile = _profile(options)
+    words, strings = options.word_order or profile.words, options.string_order or profile.strings
+    return Codec(WordOrder(words), StringOrder(strings))
 
 
 def _carrier(options: argparse.Namespace) -> Carrier:
@@ -117,8 +135,13 @@ def _carrier(options: argparse.Namespace) -> Carrier:
             unit=options.unit,
             command_address=options.command_address,
             status_address=100 if options.status_address is None else options.status_address,
+            serving=_profile(options).serving,
+            scan=_scan(options),
         )
-    holding = options.read == "holding"
+    asking = _profile(options).asking
+    if options.read is not None:
+        asking = replace(asking, function=READ_HOLDING if options.read == "holding" else READ_INPUT)
+    holding = asking.function == READ_HOLDING
     address: int | None = options.status_address
     return ModbusMaster(
         options.host,
@@ -126,7 +149,7 @@ def _carrier(options: argparse.Namespace) -> Carrier:
         unit=options.unit,
         command_address=options.command_address,
         status_address=(100 if holding else 0) if address is None else address,
-        read_function=READ_HOLDING if holding else READ_INPUT,
+        asking=asking,
     )
 
 
@@ -152,8 +175,12 @@ def _wire_options(add: Any) -> None:
         help="client: this PLC polls the gateway (default); server: the gateway polls this PLC",
     )  # fmt: skip
     add.add_argument(
-        "--read", choices=("input", "holding"), default="input",
-        help="client: read status and result as input registers (3xxxx, default) or from their holding mirror (4xxxx)",
+        "--profile", choices=tuple(PROFILES), default="generic", metavar="NAME",
+        help="play a PLC family, see below; the options that follow override it (default generic)",
+    )  # fmt: skip
+    add.add_argument(
+        "--read", choices=("input", "holding"),
+        help="client: read status and result as input registers (3xxxx) or from their holding mirror (4xxxx)",
     )  # fmt: skip
     add.add_argument(
         "--command-address",
@@ -167,12 +194,12 @@ def _wire_options(add: Any) -> None:
         help="first of the 64 status and result words, from 0 (default: 0 as input registers, else 100)",
     )  # fmt: skip
     add.add_argument(
-        "--word-order", choices=tuple(WordOrder), default="ABCD",
-        help="of 32-bit values: ABCD Siemens; CDAB CODESYS, Beckhoff, Mitsubishi, Rockwell (default ABCD)",
+        "--word-order", choices=tuple(WordOrder),
+        help="of 32-bit values: ABCD Siemens; CDAB CODESYS, Beckhoff, Mitsubishi, Rockwell (default: the profile's)",
     )  # fmt: skip
     add.add_argument(
-        "--string-order", choices=tuple(StringOrder), default="big",
-        help="which byte of a word holds the first of two characters (default big: the high one)",
+        "--string-order", choices=tuple(StringOrder),
+        help="which byte of a word holds the first of two characters: big, the high one, or little",
     )  # fmt: skip
 
 
@@ -181,7 +208,7 @@ def _program_options(add: Any) -> None:
         "--style", choices=tuple(style.value for style in Style), default="sequence",
         help="trigger and acknowledge by numbers (sequence, default) or by edges of bits",
     )  # fmt: skip
-    add.add_argument("--scan-ms", type=_positive, default=10.0, metavar="MS", help="scan cycle (default 10)")
+    add.add_argument("--scan-ms", type=_positive, metavar="MS", help="scan cycle (default: the profile's)")
     add.add_argument("--parts", type=int, default=20, metavar="N", help="how many parts (default 20; 0: until Ctrl-C)")
     add.add_argument("--rate", type=_positive, default=5.0, metavar="R", help="parts a second (default 5)")
     add.add_argument("--first-part", type=int, default=1, metavar="N", help="PART_ID of the first part (default 1)")
@@ -227,7 +254,9 @@ def _check_options(add: Any) -> None:
 def _epilog() -> str:
     mistakes = "\n".join(f"  {name:<15} {switch.text}{_only(switch)}" for name, switch in rude.SWITCHES.items())
     rules = "\n".join(f"  {name:<10} {text}" for name, text in RULES.items())
-    return f"mistakes for --rude:\n{mistakes}\n\nwhat is checked at every scan:\n{rules}\n"
+    families = "\n".join(f"  {name:<15} {profile.text}" for name, profile in PROFILES.items())
+    checked = f"what is checked at every scan:\n{rules}\n"
+    return f"families for --profile:\n{families}\n\nmistakes for --rude:\n{mistakes}\n\n{checked}"
 
 
 def _only(switch: rude.Switch) -> str:
