@@ -34,7 +34,7 @@ def main(arguments: Sequence[str]) -> int:
         manners = rude.named(options.rude, style)
     except ValueError as error:
         parser.error(str(error))
-    watch = Watch(style, deadline=options.deadline_ms / 1000, margin=options.margin_ms / 1000)
+    watch = Watch(style, deadline=options.deadline_ms / 1000, margin=_margin(options))
     plc = Plc(
         _carrier(options),
         style=style,
@@ -118,6 +118,11 @@ def _profile(options: argparse.Namespace) -> Profile:
 def _scan(options: argparse.Namespace) -> float:
     """Seconds."""
     return _profile(options).scan if options.scan_ms is None else float(options.scan_ms) / 1000
+
+
+def _margin(options: argparse.Namespace) -> float:
+    """Seconds; a slow PLC sees an outcome some scans after it was there."""
+    return 0.21 + 4 * _scan(options) if options.margin_ms is None else float(options.margin_ms) / 1000
 
 
 def _codec(options: argparse.Namespace) -> Codec:
@@ -245,8 +250,8 @@ def _check_options(add: Any) -> None:
         help="the gateway's deadline (default 300)",
     )
     add.add_argument(
-        "--margin-ms", type=_positive, default=250.0, metavar="MS",
-        help="what an outcome may come later at the PLC before it counts as broken promise (default 250)",
+        "--margin-ms", type=_positive, metavar="MS",
+        help="what an outcome may come later at the PLC before it counts as broken promise (default 210 and 4 scans)",
     )  # fmt: skip
     add.add_argument("--json", type=Path, metavar="FILE", help="write the figures to this file too")
 
