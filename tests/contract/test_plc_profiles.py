@@ -189,7 +189,7 @@ async def test_who_only_reads_is_no_gateway() -> None:
         assert not carrier.connected
         assert carrier.polls == 1
         await client.write_registers(100, [0] * 64)
-        assert carrier.connected
+        await until(lambda: carrier.connected)
         client.close()
         await until(lambda: not carrier.connected)
     finally:

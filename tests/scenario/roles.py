@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, Literal
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
 
 from simulators.fault_proxy import FaultProxy
 from simulators.slave import ModbusSlave
@@ -57,6 +58,10 @@ class PolledPanel(Panel):
         if not unheard and self._cut_at is None:
             await self._polled(5)
 
+    async def rush(self, **changes: Any) -> None:
+        """The gateway reads when it reads."""
+        await self.write(unheard=True, **changes)
+
     async def read(self) -> Block:
         block = wire.decode(await self.slave.read())
         self.evidence.plc_read(block, time.time())
@@ -77,6 +82,15 @@ class Cell:
     stand: Stand
     plc: Panel
     observer: Observer
+    proxy: FaultProxy
+    """The wire between the two."""
+
+
+class Plant(NamedTuple):
+    """A gateway that runs through a whole module, and the port at which it polls its PLC; 0 = it is polled."""
+
+    stand: Stand
+    port: int
 
 
 def link_to(port: int) -> dict[str, Any]:
@@ -105,13 +119,25 @@ async def cell(
     if role == "server":
         stand = new_stand(changes or {})
         await stand.start()
-        async with panel(stand.evidence["cell1"], stand.port) as plc, watched(stand, Master(stand.port)) as observer:
-            yield Cell(stand, plc, observer)
+        async with polling(stand) as one:
+            yield one
         return
     port = free_port()
     stand = new_stand({**(changes or {}), "link": link_to(port)})
     async with polled(stand, port) as one:
         yield one
+
+
+@contextlib.asynccontextmanager
+async def polling(stand: Stand) -> AsyncIterator[Cell]:
+    """A PLC that polls this gateway through the proxy."""
+    proxy = FaultProxy("127.0.0.1", stand.port)
+    async with (
+        proxy.open(),
+        panel(stand.evidence["cell1"], proxy.port) as plc,
+        watched(stand, Master(stand.port)) as observer,
+    ):
+        yield Cell(stand, plc, observer, proxy)
 
 
 @contextlib.asynccontextmanager
@@ -124,4 +150,44 @@ async def polled(stand: Stand, port: int) -> AsyncIterator[Cell]:
                 await stand.start()
             plc = PolledPanel(stand.evidence["cell1"], slave, proxy)
             async with watched(stand, Master(slave.port), in_plc=True) as observer:
-                yield Cell(stand, plc, observer)
+                yield Cell(stand, plc, observer, proxy)
+
+
+def planted(role: Role, folder: Path, recipe: Path, changes: dict[str, Any]) -> Iterator[Plant]:
+    """A gateway in this role that has been Ready once; at the end none of it is left. For a fixture."""
+    port = free_port() if role == "client" else 0
+    plant = Plant(Stand(folder, recipe, {**changes, **({"link": link_to(port)} if port else {})}), port)
+    asyncio.run(_started(plant))
+    yield plant
+    left = plant.stand.close()
+    assert not left, left
+
+
+async def _started(plant: Plant) -> None:
+    await plant.stand.start()
+    async with at_work(plant) as one:
+        await one.plc.ready()
+        plant.stand.measure()
+
+
+@contextlib.asynccontextmanager
+async def at_work(plant: Plant) -> AsyncIterator[Cell]:
+    """A PLC by hand at this plant, whose gateway runs on behind it."""
+    stand, port = plant
+    stand.evidence["cell1"].blanks.append(time.time())  # each of these PLCs begins with zeros
+    if port:
+        async with polled(stand, port) as one:
+            yield one
+        return
+    async with polling(stand) as one:
+        yield one
+
+
+async def begun(plc: Panel) -> None:
+    """Take whatever results still wait, until the gateway is Ready with nothing pending."""
+    end = time.monotonic() + 10
+    while (block := await plc.read()).valid or block.pending or not block.ready:
+        assert time.monotonic() < end, f"it does not come to rest: {block}"
+        if block.valid:
+            await plc.write(result_ack_seq=block.result_seq)
+        await asyncio.sleep(POLL)

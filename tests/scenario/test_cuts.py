@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import itertools
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 
 import pytest
 
@@ -13,11 +11,9 @@ from protocols.faults import Code
 from protocols.handshake import Style
 from tests.scenario import wire
 from tests.scenario.conftest import KNOWN, Bench
-from tests.scenario.observer import watched
-from tests.scenario.panel import Panel, panel
-from tests.scenario.roles import ROLES, link_to, polled
-from tests.scenario.stand import Stand, free_port
-from tests.scenario.wire import Block, Master
+from tests.scenario.panel import Panel
+from tests.scenario.roles import ROLES, Plant, at_work, planted
+from tests.scenario.wire import Block
 
 pytestmark = [pytest.mark.scenario, pytest.mark.timeout(30)]
 
@@ -25,9 +21,6 @@ STEPS = ("trigger sent", "trigger acknowledged", "exposed", "result pending", "a
 SLOW = {"camera": {"inject": {"late_at": list(range(1, KNOWN + 1)), "late_ms": 40}, "frozen_check": False}}
 """Each inspection lasts long enough that a cut at any step comes before the next one."""
 _parts = itertools.count()
-
-Plant = tuple[Stand, int]
-"""A gateway, and the port at which it polls its PLC; 0 = it is polled."""
 
 
 def next_part() -> int:
@@ -38,31 +31,12 @@ def next_part() -> int:
 @pytest.fixture(scope="module", params=ROLES)
 def plant(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, bench: Bench) -> Iterator[Plant]:
     """One gateway for all cuts of a role: what one cut broke, the next one shows."""
-    port = free_port() if request.param == "client" else 0
-    link = {"link": link_to(port)} if port else {}
-    stand = Stand(tmp_path_factory.mktemp("cuts"), bench.recipe, {**SLOW, **link})
-    asyncio.run(_started(stand, port))
-    yield stand, port
-    left = stand.close()
-    assert not left, left
+    yield from planted(request.param, tmp_path_factory.mktemp("cuts"), bench.recipe, SLOW)
 
 
-async def _started(stand: Stand, port: int) -> None:
-    await stand.start()
-    async with at_work(stand, port) as plc:
-        await plc.ready()
-        stand.measure()
-
-
-@contextlib.asynccontextmanager
-async def at_work(stand: Stand, port: int) -> AsyncIterator[Panel]:
-    """The stand's PLC, by hand; the stand runs on behind it."""
-    if port:
-        async with polled(stand, port) as cell:
-            yield cell.plc
-        return
-    async with panel(stand.evidence["cell1"], stand.port) as plc, watched(stand, Master(stand.port)):
-        yield plc
+def taken(block: Block) -> bool:
+    """TriggerAck."""
+    return block.bit(wire.TRIGGER_ACK)
 
 
 class Cycle:
@@ -99,7 +73,6 @@ class Cycle:
         plc = self.plc
         await plc.write(part_id=part, trigger=True, unheard=self.step == "trigger sent")
         await self._cut("trigger sent")
-        taken = lambda b: b.bit(wire.TRIGGER_ACK)  # noqa: E731
         block = await plc.see(lambda b: taken(b) or b.not_ready_reason == Code.OUT_OF_ORDER, 2, "TriggerAck")
         if not taken(block):  # a Trigger that rose while nobody listened is no edge: it falls, and rises again
             await plc.write(trigger=False)
@@ -146,8 +119,9 @@ class Cycle:
 async def test_c01_c02_the_wire_is_cut_in_mid_handshake(
     plant: Plant, bench: Bench, style: Style, step: str, how: str
 ) -> None:
-    stand = plant[0]
-    async with at_work(*plant) as plc:
+    stand = plant.stand
+    async with at_work(plant) as cell:
+        plc = cell.plc
         await plc.connect()
         await plc.write(enable=True)
         for cut in (step, "nowhere"):

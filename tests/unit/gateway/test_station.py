@@ -238,3 +238,5 @@ async def test_refusals_and_losses_are_counted(cell: Cell) -> None:
     cell.send(trigger_seq=2)
     assert cell.station.metrics.snapshot()["refused_3003"] == 1
     assert cell.station.metrics.accepted == 1
+    cell.send(trigger_seq=8)
+    assert cell.station.metrics.skipped == 5
