@@ -1,79 +1,36 @@
 """Each PLC family, in both roles, runs whole cycles with a gateway's link; what it cannot do is refused as there."""
 
 import asyncio
-import itertools
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
 from pymodbus.client import AsyncModbusTcpClient
 
-from protocols import handshake as hs
 from protocols.codec import Codec
-from protocols.handshake import CycleSettings, Style
-from protocols.link import Link, LinkState
+from protocols.handshake import Style
+from protocols.link import Link
 from protocols.modbus.client import ClientLink
 from protocols.modbus.server import ModbusServer
-from protocols.signals import Command, Judgement, Result
-from protocols.vision_role import VisionRole
+from protocols.signals import Judgement
 from simulators import __main__ as simulators
 from simulators.carriers import Carrier, ModbusMaster
+from simulators.fault_proxy import FaultProxy
+from simulators.faults import Direction
 from simulators.plc import Plc
 from simulators.profiles import PROFILES, READ_HOLDING, Profile
 from simulators.slave import ModbusSlave
 from simulators.watch import Watch
 from tests.contract.test_links import running, until
+from tests.contract.vision import Vision
 from tests.scenario.stand import free_port
 
-TICK = 0.01
 CASES = [
     *((name, Style.SEQUENCE) for name in PROFILES if name != "slow"),
     *((name, Style.BITS) for name in ("s7", "softplc", "reopening")),
     pytest.param("slow", Style.SEQUENCE, marks=pytest.mark.slow),
 ]
 """Every family in sequence style; in bit style those whose masters do something of their own."""
-
-
-class Vision:
-    """A station of a few lines: every part takes 30 ms, every third is bad."""
-
-    def __init__(self, link: Link) -> None:
-        self.role = VisionRole(CycleSettings(), boot_id=7)
-        self.accepted: list[hs.Accepted] = []
-        self._link = link
-        self._now = asyncio.get_running_loop().time
-        link.attach(self)
-
-    def command(self, command: Command) -> None:
-        self._take(self.role.command(command, self._now()))
-
-    def link_changed(self, state: LinkState, reason: str) -> None:
-        if state is LinkState.UP:
-            self.role.resync(self._now())
-
-    def _take(self, actions: list[hs.Action]) -> None:
-        for action in actions:
-            if isinstance(action, hs.Accepted):
-                self.accepted.append(action)
-                asyncio.get_running_loop().call_later(0.03, self._finish, action)
-        self._show()
-
-    def _finish(self, request: hs.Accepted) -> None:
-        judgement = Judgement.NG if request.part_id % 3 == 0 else Judgement.OK
-        seq = self.role.reserve_seq()
-        result = Result(seq, request.trigger_seq, request.part_id, judgement, bits=1 << (judgement - 1), score=0.5)
-        self._take(self.role.finish(request.cycle, result, self._now()))
-
-    def _show(self) -> None:
-        self._link.publish(self.role.outputs(self._now()))
-
-    async def run(self) -> None:
-        """The scan: 10 ms, a heartbeat at every 20th."""
-        for turn in itertools.count():
-            if turn % 20 == 0:
-                self.role.beat()
-            self._take(self.role.tick(self._now()))
-            await asyncio.sleep(TICK)
 
 
 @asynccontextmanager
@@ -133,6 +90,26 @@ async def test_a_master_that_reconnects_at_an_exception_loses_no_part() -> None:
         assert isinstance(carrier, ModbusMaster)
         assert carrier.reopened >= 3
     assert plc.watch.ok, plc.watch.violations
+
+
+async def test_c16_a_block_read_in_pieces_is_rejected_where_it_is_torn() -> None:
+    """The second request is held back, so that results change between the two."""
+    server = ModbusServer("127.0.0.1", 0)
+    link = server.unit(1)
+    vision = Vision(link)
+    async with running(server.run()):
+        await server.bound.wait()
+        proxy = FaultProxy("127.0.0.1", server.port, seed=1)
+        async with proxy.open():
+            carrier = ModbusMaster("127.0.0.1", proxy.port, asking=PROFILES["pieces"].asking)
+            plc = _plc(carrier, Style.SEQUENCE, PROFILES["pieces"])
+            proxy.set(Direction.UP, delay=0.01, jitter=0.01)
+            async with _scanning(plc, vision, link):
+                assert await plc.until_ready(10), plc.trouble
+                answers = [await plc.inspect(part) for part in range(1, 16)]
+    assert [answer.judgement.name for answer in answers] == ["OK", "OK", "NG"] * 5
+    assert plc.torn > 0, "nothing was torn: the test proves nothing"
+    assert plc.watch.counts.keys() == {"torn"}
 
 
 async def test_a_second_connection_is_closed_and_the_first_stays() -> None:

@@ -201,7 +201,7 @@ async def test_c21_a_simulated_picture_says_so(plant: Plant, bench: Bench) -> No
 
 
 async def test_c06_of_a_storm_each_trigger_is_accepted_or_counted(plant: Plant, bench: Bench) -> None:
-    """At 1 kHz; last of all, as the log sums its lines up for a while. What a polled PLC goes through unread is told as skipped."""
+    """At 1 kHz. What a polled PLC goes through unread is told as skipped. Last of all: the log sums its lines up."""
     async with ready(plant) as cell:
         plc, stand = cell.plc, cell.stand
         before, rows = await plc.read(), stand.inspected()
