@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -16,6 +17,7 @@ from tests.scenario import wire
 from tests.scenario.conftest import KNOWN, Bench
 from tests.scenario.roles import ROLES, Cell, Plant, at_work, begun, planted
 from tests.scenario.stand import until
+from tests.scenario.wire import WireError
 
 pytestmark = [pytest.mark.scenario, pytest.mark.timeout(40)]
 
@@ -24,7 +26,8 @@ STATION: dict[str, Any] = {
     "cycle": {"ack_timeout_s": 0.6},
 }
 STORM_S = 2.0
-HELD = 8
+STANDS = 1.0
+"""Seconds for which the gateway's loop stands."""
 
 
 @pytest.fixture(scope="module", params=ROLES)
@@ -162,6 +165,30 @@ async def test_c11_a_plc_whose_heartbeat_stops_starts_nothing(plant: Plant, benc
         await plc.see(lambda b: b.ready, 2, "one beat brings it back")
         await one_good_part(cell, bench, 14)
         await begun(plc)
+
+
+async def test_c12_a_gateway_whose_loop_stands_shows_no_heartbeat_and_tells_it_afterwards(
+    plant: Plant, bench: Bench
+) -> None:
+    async with ready(plant) as cell:
+        stand, began = cell.stand, time.time()
+        before, told = await cell.plc.read(), len(stand.told("loop_stalled"))
+        stand.signal(signal.SIGSTOP)
+        try:
+            await asyncio.sleep(STANDS)  # that nothing happens meanwhile is the point
+            if plant.port:
+                assert (await cell.plc.read()).heartbeat - before.heartbeat in (0, 1)
+            else:
+                with pytest.raises(WireError):  # its socket takes the request, and nobody answers
+                    await cell.plc.read()
+        finally:
+            stand.signal(signal.SIGCONT)
+        await cell.plc.connect()
+        stand.evidence["cell1"].excused.append((began, time.time()))
+        await until(lambda: len(stand.told("loop_stalled")) > told, 5, "5002 in the log")
+        assert stand.told("loop_stalled")[-1]["code"] == Code.LOOP_STALLED
+        await begun(cell.plc)
+        await one_good_part(cell, bench, 30)
 
 
 async def test_c16_a_block_is_never_torn_however_the_wire_cuts_it_up(plant: Plant, bench: Bench) -> None:

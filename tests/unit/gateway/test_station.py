@@ -211,7 +211,7 @@ class TestRecipes:
         assert cell.result.recipe == 1
 
 
-async def test_heartbeat_is_the_loop_s_own(cell: Cell) -> None:
+async def test_c12_heartbeat_is_the_loop_s_own(cell: Cell) -> None:
     before = cell.status.heartbeat
     running = asyncio.create_task(cell.station.run())
     await asyncio.sleep(0)
@@ -221,7 +221,7 @@ async def test_heartbeat_is_the_loop_s_own(cell: Cell) -> None:
     await asyncio.gather(running, return_exceptions=True)
 
 
-async def test_stalled_loop_is_told() -> None:
+async def test_c12_stalled_loop_is_told() -> None:
     cell = Cell(CycleSettings(heartbeat=0.0)).ready()
     running = asyncio.create_task(cell.station.run())
     await asyncio.sleep(0)

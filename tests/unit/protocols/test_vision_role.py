@@ -166,7 +166,7 @@ def test_same_number_for_another_part_is_a_new_inspection(bench: Bench) -> None:
     assert bench.trigger(7, part=4).part_id == 4
 
 
-def test_plc_restart_forgets_old_numbers(bench: Bench) -> None:
+def test_c13_plc_restart_forgets_old_numbers(bench: Bench) -> None:
     request = bench.trigger(1)
     bench.finish(request.cycle, 1)
     bench.plc = Command()
@@ -328,7 +328,7 @@ def test_degradation_never_hides_a_fault(bench: Bench) -> None:
     assert bench.bit(StatusBit.DEGRADED)
 
 
-def test_unacknowledged_result_degrades_and_recovers(bench: Bench) -> None:
+def test_c03_unacknowledged_result_degrades_and_recovers(bench: Bench) -> None:
     bench.finish(bench.trigger(1).cycle, 1)
     assert bench.after(5.1) == [hs.Changed(Code.ACK_TIMEOUT, True)]
     assert bench.bit(StatusBit.DEGRADED)
@@ -342,7 +342,7 @@ def test_abort_ends_the_running_cycle(bench: Bench) -> None:
     assert bench.write(control=ON | Control.ABORT) == [hs.Expired(request.cycle, Code.ABORTED)]
 
 
-def test_enable_dropped_finishes_or_faults_by_setting(bench: Bench) -> None:
+def test_c20_enable_dropped_finishes_or_faults_by_setting(bench: Bench) -> None:
     request = bench.trigger(1)
     assert bench.write(control=0) == []
     bench.finish(request.cycle, 1)
@@ -376,7 +376,7 @@ def test_result_valid_follows_the_words_by_the_delay() -> None:
     assert bench.bit(StatusBit.RESULT_VALID)
 
 
-def test_too_fast_triggers_are_refused() -> None:
+def test_c06_too_fast_triggers_are_refused() -> None:
     bench = Bench(CycleSettings(min_trigger_interval=0.1)).enable()
     bench.finish(bench.trigger(1).cycle, 1)
     assert refusals(bench.write(trigger_seq=2)) == [(2, Code.TOO_FAST)]
