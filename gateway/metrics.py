@@ -14,6 +14,8 @@ class StationMetrics:
 
     accepted: int = 0
     """Triggers accepted."""
+    skipped: int = 0
+    """Trigger numbers that the PLC left out, or went through faster than they were read."""
     acknowledged: int = 0
     """Results that the PLC has taken."""
     lost: int = 0
@@ -39,6 +41,7 @@ class StationMetrics:
         """All counters by name; refusals as `refused_<code>`, results as `ok`, `ng`, `recheck`, `fault`."""
         numbers = {
             "accepted": self.accepted,
+            "skipped": self.skipped,
             "acknowledged": self.acknowledged,
             "lost": self.lost,
             "late": self.late,

@@ -358,9 +358,8 @@ class Station:
                     self._refused(action)
                 case hs.Commanded(command, param, code):
                     self._commanded(command, param, code)
-                case hs.AckIgnored(seq):
-                    self.metrics.refused(Code.OUT_OF_ORDER)
-                    self._log.warning("ack_ignored", result_seq=seq, code=int(Code.OUT_OF_ORDER))
+                case hs.AckIgnored() | hs.Skipped():
+                    self._odd(action)
                 case hs.Lost(result):
                     self._lost(result)
                 case hs.Changed(code, active):
@@ -386,6 +385,15 @@ class Station:
             text=CATALOGUE[code].text,
             repeated=repeated,
         )
+
+    def _odd(self, action: hs.AckIgnored | hs.Skipped) -> None:
+        """What a PLC program should not do, and what costs nothing: counted and told."""
+        if isinstance(action, hs.AckIgnored):
+            self.metrics.refused(Code.OUT_OF_ORDER)
+            self._log.warning("ack_ignored", result_seq=action.result_seq, code=int(Code.OUT_OF_ORDER))
+        else:
+            self.metrics.skipped += action.count
+            self._log.warning("trigger_skipped", trigger_seq=action.trigger_seq, missing=action.count)
 
     def _accepted(self, request: hs.Accepted) -> None:
         trigger = Trigger(

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from protocols.faults import Code
-from protocols.signals import Result
+from protocols.signals import UINT_MAX, Result
 
 
 class Style(Enum):
@@ -145,6 +145,24 @@ class Refused:
 
 
 @dataclass(frozen=True, slots=True)
+class Skipped:
+    """The PLC's numbers went on by more than one: so many were never seen, as when it asks faster than it is read."""
+
+    trigger_seq: int
+    count: int
+
+
+SKIPPED_AT_MOST = 1000
+"""A longer jump is a counter that was set anew, not numbers left out."""
+
+
+def skipped(before: int, seq: int) -> list[Action]:
+    """What is to be told when `seq` follows `before` (0 = nothing known, as after a start of the PLC)."""
+    count = (seq - before - 1) % UINT_MAX if before else 0
+    return [Skipped(seq, count)] if 0 < count <= SKIPPED_AT_MOST else []
+
+
+@dataclass(frozen=True, slots=True)
 class Expired:
     """An open cycle must end now, as FAULT with `code`: its deadline passed, or it was aborted."""
 
@@ -203,7 +221,9 @@ class Changed:
     active: bool
 
 
-Action = Accepted | Refused | Expired | Execute | Commanded | Acknowledged | AckIgnored | Lost | Cleared | Changed
+Action = (
+    Accepted | Refused | Skipped | Expired | Execute | Commanded | Acknowledged | AckIgnored | Lost | Cleared | Changed
+)
 
 
 @dataclass(frozen=True, slots=True)

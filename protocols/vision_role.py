@@ -275,10 +275,10 @@ class VisionRole:
     # ------------------------------------------------------------ triggers
 
     def _sequence_trigger(self, b: Command, c: Command, now: float, actions: list[hs.Action]) -> None:
-        seq = c.trigger_seq
-        if self._is_repeat(seq, c):
+        if self._is_repeat(seq := c.trigger_seq, c):
             self._repeat(c, now, actions)
         else:
+            actions += hs.skipped(self._trigger_seq_ack, seq)
             self._trigger_seq_ack = seq
             self._take(seq, Style.SEQUENCE, c, now, actions)
             if c.control & _TRIGGER and not b.control & _TRIGGER:

@@ -1,4 +1,4 @@
-"""`python -m simulators plc` and `python -m simulators demo`."""
+"""`python -m simulators COMMAND`: the other end of the wire, and what lies between."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from collections.abc import Sequence
 USAGE = """\
 usage: python -m simulators COMMAND …
 
-  plc     a simulated PLC for any gateway that speaks the contract
-  demo    a simulated line: starts the gateway, brings parts, shows the verdicts
+  plc          a simulated PLC for any gateway that speaks the contract
+  cell         a machining cell: program, tool, spindle load, part counter and outputs as Modbus registers
+  fault-proxy  a TCP man in the middle that delays, loses, resets, splits and spoils what passes
+  demo         a simulated line: starts the gateway, brings parts, shows the verdicts
 
 Each has a --help of its own.
 """
@@ -23,6 +25,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
             from simulators import plc_command
 
             return plc_command.main(rest)
+        if command == "fault-proxy":
+            from simulators import fault_command
+
+            return fault_command.main(rest)
+        if command == "cell":
+            from simulators import cell_command
+
+            return cell_command.main(rest)
         if command == "demo":
             from simulators import demo
 

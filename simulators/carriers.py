@@ -1,4 +1,4 @@
-"""How the simulated PLC reaches a gateway: as Modbus master, or as Modbus slave that the gateway polls.
+"""How the simulated PLC reaches a gateway: here as Modbus master; `slave` is the other role.
 
 The master frames its requests itself and the slave is pymodbus, so that neither end of the wire shares code with the
 gateway's end: a mistake in framing shows here.
@@ -11,10 +11,9 @@ import contextlib
 import logging
 import os
 import struct
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
-if TYPE_CHECKING:
-    from pymodbus.server import ModbusTcpServer
+from simulators.profiles import READ_HOLDING, Asking
 
 OUTPUT_WORDS = 64
 COMMAND_WORDS = 32
@@ -22,7 +21,11 @@ SIGNATURE_WORDS = 10
 OUTPUT_BYTES = 2 * OUTPUT_WORDS
 COMMAND_BYTES = 2 * COMMAND_WORDS
 
-READ_HOLDING, READ_INPUT, WRITE_MULTIPLE = 3, 4, 16
+READ_DISCRETE, WRITE_COILS, WRITE_MULTIPLE = 2, 15, 16
+NOWHERE = 4000
+"""A register that no map has."""
+NOWHERE_EVERY = 10
+"""Polls."""
 
 # MODBUS Messaging on TCP/IP Implementation Guide V1.0b, §3.1.3: transaction, protocol 0, length, unit.
 _HEADER = struct.Struct(">HHHB")
@@ -62,7 +65,7 @@ class Carrier(Protocol):
 
 
 class ModbusMaster:
-    """The PLC polls the gateway: one read of 64 registers, one write of 32, at every scan."""
+    """The PLC polls the gateway: one read of 64 registers, one write of 32, at every scan; `asking` may differ."""
 
     def __init__(
         self,
@@ -72,14 +75,16 @@ class ModbusMaster:
         unit: int = 1,
         command_address: int = 0,
         status_address: int = 0,
-        read_function: int = READ_INPUT,
+        asking: Asking | None = None,
         timeout: float = 0.5,
     ) -> None:
         self.name = f"gateway at {host}:{port}, unit {unit}"
         self._host, self._port, self._unit = host, port, unit
         self._command, self._status = command_address, status_address
-        self._function, self._timeout = read_function, timeout
-        self._transaction = 0
+        self.reopened = 0
+        """Connections closed because of an exception answer."""
+        self._asking, self._timeout = asking or Asking(), timeout
+        self._transaction = self._polls = 0
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
     @property
@@ -97,7 +102,18 @@ class ModbusMaster:
 
     async def read(self) -> bytes:
         """Words 0…63, 128 bytes; raises CarrierError."""
-        return await self._registers(self._status, OUTPUT_WORDS)
+        asking = self._asking
+        self._polls += 1
+        if asking.reopens and self._polls % NOWHERE_EVERY == 0:
+            await self._ask_nowhere()
+        if asking.separate:
+            await self._ask(_REQUEST.pack(READ_DISCRETE, 0, 16))
+        block = b""
+        while (done := len(block) // 2) < OUTPUT_WORDS:
+            block += await self._registers(self._status + done, min(asking.max_read, OUTPUT_WORDS - done))
+        if asking.separate:
+            await self._registers(self._command, COMMAND_WORDS, READ_HOLDING)
+        return block
 
     async def signature(self) -> bytes | None:
         """Words 64…73, 20 bytes; None when the gateway has none."""
@@ -107,12 +123,14 @@ class ModbusMaster:
             return None
 
     async def write(self, block: bytes) -> None:
-        """Words 0…31 in one request; raises CarrierError."""
-        words = len(block) // 2
-        request = _WRITE.pack(WRITE_MULTIPLE, self._command, words, len(block)) + block
-        answer = await self._ask(request)
-        if answer != request[:5]:
-            raise await self._broken(f"confirms another write than that of {words} words to {self._command}")
+        """Words 0…31, in one request unless `asking` says otherwise; raises CarrierError."""
+        if not self._asking.separate:
+            await self._write_registers(self._command, block)
+            return
+        await self._write_registers(self._command + 1, block[2:])
+        coils = _WRITE.pack(WRITE_COILS, self._command, 16, 2) + block[1::-1]  # coil 0 is bit 0 of the first byte
+        if await self._ask(coils) != coils[:5]:
+            raise await self._broken(f"confirms another write than that of 16 coils to {self._command}")
 
     async def close(self) -> None:
         """Close the connection, if there is one."""
@@ -122,8 +140,22 @@ class ModbusMaster:
             with contextlib.suppress(OSError, TimeoutError):
                 await asyncio.wait_for(streams[1].wait_closed(), 1.0)
 
-    async def _registers(self, address: int, words: int) -> bytes:
-        answer = await self._ask(_REQUEST.pack(self._function, address, words))
+    async def _write_registers(self, address: int, block: bytes) -> None:
+        words = len(block) // 2
+        request = _WRITE.pack(WRITE_MULTIPLE, address, words, len(block)) + block
+        if await self._ask(request) != request[:5]:
+            raise await self._broken(f"confirms another write than that of {words} words to {address}")
+
+    async def _ask_nowhere(self) -> None:
+        """Ask for what is not there, and take the exception as some masters do: as the end of the connection."""
+        try:
+            await self._registers(NOWHERE, 1)
+        except _RefusedError:
+            self.reopened += 1
+            await self.open()
+
+    async def _registers(self, address: int, words: int, function: int = 0) -> bytes:
+        answer = await self._ask(_REQUEST.pack(function or self._asking.function, address, words))
         if len(answer) != 2 + 2 * words or answer[1] != 2 * words:
             raise await self._broken(f"sent {len(answer) - 2} bytes where {words} words were asked for")
         return answer[2:]
@@ -154,76 +186,6 @@ class ModbusMaster:
     async def _broken(self, what: str) -> CarrierError:
         await self.close()
         return CarrierError(f"{self.name}: {what}")
-
-
-class ModbusSlave:
-    """The gateway polls the PLC: a Modbus server with the command block to read and room for status and result."""
-
-    def __init__(
-        self, host: str, port: int, *, unit: int = 1, command_address: int = 0, status_address: int = 100
-    ) -> None:
-        self.name = f"PLC's server at {host}:{port}, unit {unit}"
-        self._address, self._unit = (host, port), unit
-        self._command, self._status = command_address, status_address
-        self._server: ModbusTcpServer | None = None
-        self._peers = 0
-
-    @property
-    def connected(self) -> bool:
-        return self._peers > 0
-
-    @property
-    def port(self) -> int:
-        """The port in use; the system's choice once open when 0 was asked for."""
-        server = self._server.transport if self._server is not None else None
-        sockets = getattr(server, "sockets", None)
-        return int(sockets[0].getsockname()[1]) if sockets else self._address[1]
-
-    async def open(self) -> None:
-        """Listen; raises CarrierError when the address cannot be had."""
-        from pymodbus.server import ModbusTcpServer  # the other role does without
-        from pymodbus.simulator import DataType, SimData, SimDevice
-
-        await self.close()
-        blocks = [
-            SimData(self._command, count=COMMAND_WORDS, values=0, datatype=DataType.REGISTERS),
-            SimData(self._status, count=OUTPUT_WORDS, values=0, datatype=DataType.REGISTERS),
-        ]
-        server = ModbusTcpServer(SimDevice(self._unit, blocks), address=self._address, trace_connect=self._peer_changed)
-        try:
-            await server.serve_forever(background=True)
-        except RuntimeError as error:
-            raise CarrierError(f"{self.name} cannot listen; does another program have the port?") from error
-        self._server = server
-
-    async def read(self) -> bytes:
-        """What the gateway wrote last, 128 bytes."""
-        words = await self._running().async_getValues(self._unit, READ_HOLDING, self._status, OUTPUT_WORDS)
-        return struct.pack(f">{OUTPUT_WORDS}H", *words)
-
-    async def signature(self) -> bytes | None:
-        """None: in this role the gateway writes none."""
-        return None
-
-    async def write(self, block: bytes) -> None:
-        """Put the command block where the gateway reads it, all words at once."""
-        words = list(struct.unpack(f">{len(block) // 2}H", block))
-        await self._running().async_setValues(self._unit, WRITE_MULTIPLE, self._command, words)
-
-    async def close(self) -> None:
-        """Stop listening and close every connection."""
-        server, self._server = self._server, None
-        self._peers = 0
-        if server is not None:
-            await server.shutdown()  # type: ignore[no-untyped-call]
-
-    def _running(self) -> ModbusTcpServer:
-        if self._server is None:
-            raise CarrierError(f"{self.name}: not open")
-        return self._server
-
-    def _peer_changed(self, arrived: bool) -> None:
-        self._peers = max(0, self._peers + (1 if arrived else -1))
 
 
 class _RefusedError(CarrierError):

@@ -7,14 +7,17 @@ import asyncio
 import contextlib
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from protocols.codec import Codec, StringOrder, WordOrder
 from protocols.handshake import Style
 from simulators import line, report, rude
-from simulators.carriers import READ_HOLDING, READ_INPUT, Carrier, CarrierError, ModbusMaster, ModbusSlave
+from simulators.carriers import Carrier, CarrierError, ModbusMaster
 from simulators.plc import Plc, wrong_order
+from simulators.profiles import PROFILES, READ_HOLDING, READ_INPUT, Profile
+from simulators.slave import ModbusSlave
 from simulators.watch import RULES, Watch
 
 DESCRIPTION = """\
@@ -33,14 +36,14 @@ def main(arguments: Sequence[str]) -> int:
         manners = rude.named(options.rude, style)
     except ValueError as error:
         parser.error(str(error))
-    watch = Watch(style, deadline=options.deadline_ms / 1000, margin=options.margin_ms / 1000)
+    watch = Watch(style, deadline=options.deadline_ms / 1000, margin=_margin(options))
     plc = Plc(
         _carrier(options),
         style=style,
-        scan=options.scan_ms / 1000,
+        scan=_scan(options),
         timeout=options.timeout_ms / 1000,
         heartbeat=options.heartbeat_ms / 1000,
-        codec=Codec(WordOrder(options.word_order), StringOrder(options.string_order)),
+        codec=_codec(options),
         rude=manners,
         watch=watch,
     )
@@ -107,8 +110,28 @@ async def _signature(options: argparse.Namespace) -> str:
         return str(error)
     finally:
         await probe.close()
-    codec = Codec(WordOrder(options.word_order), StringOrder(options.string_order))
-    return "" if block is None else wrong_order(block, codec)
+    return "" if block is None else wrong_order(block, _codec(options))
+
+
+def _profile(options: argparse.Namespace) -> Profile:
+    return PROFILES[options.profile]
+
+
+def _scan(options: argparse.Namespace) -> float:
+    """Seconds."""
+    return _profile(options).scan if options.scan_ms is None else float(options.scan_ms) / 1000
+
+
+def _margin(options: argparse.Namespace) -> float:
+    """Seconds; a slow PLC sees an outcome some scans after it was there."""
+    return 0.21 + 4 * _scan(options) if options.margin_ms is None else float(options.margin_ms) / 1000
+
+
+def _codec(options: argparse.Namespace) -> Codec:
+    """What the profile says, unless an option says otherwise."""
+    profile = _profile(options)
+    words, strings = options.word_order or profile.words, options.string_order or profile.strings
+    return Codec(WordOrder(words), StringOrder(strings))
 
 
 async def _signature_by(plc: Plc, options: argparse.Namespace) -> str:
@@ -129,8 +152,13 @@ def _carrier(options: argparse.Namespace) -> Carrier:
             unit=options.unit,
             command_address=options.command_address,
             status_address=100 if options.status_address is None else options.status_address,
+            serving=_profile(options).serving,
+            scan=_scan(options),
         )
-    holding = options.read == "holding"
+    asking = _profile(options).asking
+    if options.read is not None:
+        asking = replace(asking, function=READ_HOLDING if options.read == "holding" else READ_INPUT)
+    holding = asking.function == READ_HOLDING
     address: int | None = options.status_address
     if options.device:
         from simulators.serial_master import RtuMaster  # pyserial, which the other carriers do without
@@ -150,7 +178,7 @@ def _carrier(options: argparse.Namespace) -> Carrier:
         unit=options.unit,
         command_address=options.command_address,
         status_address=(100 if holding else 0) if address is None else address,
-        read_function=READ_HOLDING if holding else READ_INPUT,
+        asking=asking,
     )
 
 
@@ -181,8 +209,12 @@ def _wire_options(add: Any) -> None:
         help="client: this PLC polls the gateway (default); server: the gateway polls this PLC",
     )  # fmt: skip
     add.add_argument(
-        "--read", choices=("input", "holding"), default="input",
-        help="client: read status and result as input registers (3xxxx, default) or from their holding mirror (4xxxx)",
+        "--profile", choices=tuple(PROFILES), default="generic", metavar="NAME",
+        help="play a PLC family, see below; the options that follow override it (default generic)",
+    )  # fmt: skip
+    add.add_argument(
+        "--read", choices=("input", "holding"),
+        help="client: read status and result as input registers (3xxxx) or from their holding mirror (4xxxx)",
     )  # fmt: skip
     add.add_argument(
         "--command-address",
@@ -196,12 +228,12 @@ def _wire_options(add: Any) -> None:
         help="first of the 64 status and result words, from 0 (default: 0 as input registers, else 100)",
     )  # fmt: skip
     add.add_argument(
-        "--word-order", choices=tuple(WordOrder), default="ABCD",
-        help="of 32-bit values: ABCD Siemens; CDAB CODESYS, Beckhoff, Mitsubishi, Rockwell (default ABCD)",
+        "--word-order", choices=tuple(WordOrder),
+        help="of 32-bit values: ABCD Siemens; CDAB CODESYS, Beckhoff, Mitsubishi, Rockwell (default: the profile's)",
     )  # fmt: skip
     add.add_argument(
-        "--string-order", choices=tuple(StringOrder), default="big",
-        help="which byte of a word holds the first of two characters (default big: the high one)",
+        "--string-order", choices=tuple(StringOrder),
+        help="which byte of a word holds the first of two characters: big, the high one, or little",
     )  # fmt: skip
 
 
@@ -210,7 +242,7 @@ def _program_options(add: Any) -> None:
         "--style", choices=tuple(style.value for style in Style), default="sequence",
         help="trigger and acknowledge by numbers (sequence, default) or by edges of bits",
     )  # fmt: skip
-    add.add_argument("--scan-ms", type=_positive, default=10.0, metavar="MS", help="scan cycle (default 10)")
+    add.add_argument("--scan-ms", type=_positive, metavar="MS", help="scan cycle (default: the profile's)")
     add.add_argument("--parts", type=int, default=20, metavar="N", help="how many parts (default 20; 0: until Ctrl-C)")
     add.add_argument("--rate", type=_positive, default=5.0, metavar="R", help="parts a second (default 5)")
     add.add_argument("--first-part", type=int, default=1, metavar="N", help="PART_ID of the first part (default 1)")
@@ -247,8 +279,8 @@ def _check_options(add: Any) -> None:
         help="the gateway's deadline (default 300)",
     )
     add.add_argument(
-        "--margin-ms", type=_positive, default=250.0, metavar="MS",
-        help="what an outcome may come later at the PLC before it counts as broken promise (default 250)",
+        "--margin-ms", type=_positive, metavar="MS",
+        help="what an outcome may come later at the PLC before it counts as broken promise (default 210 and 4 scans)",
     )  # fmt: skip
     add.add_argument("--json", type=Path, metavar="FILE", help="write the figures to this file too")
 
@@ -256,7 +288,9 @@ def _check_options(add: Any) -> None:
 def _epilog() -> str:
     mistakes = "\n".join(f"  {name:<15} {switch.text}{_only(switch)}" for name, switch in rude.SWITCHES.items())
     rules = "\n".join(f"  {name:<10} {text}" for name, text in RULES.items())
-    return f"mistakes for --rude:\n{mistakes}\n\nwhat is checked at every scan:\n{rules}\n"
+    families = "\n".join(f"  {name:<15} {profile.text}" for name, profile in PROFILES.items())
+    checked = f"what is checked at every scan:\n{rules}\n"
+    return f"families for --profile:\n{families}\n\nmistakes for --rude:\n{mistakes}\n\n{checked}"
 
 
 def _only(switch: rude.Switch) -> str:

@@ -27,7 +27,7 @@ RULES: dict[str, str] = {
     "stale": "a result once acknowledged is not shown again, unless its trigger is repeated",
     "judgement": "JUDGEMENT is 1 to 4 and RESULT_BITS says the same",
     "late": "an accepted trigger has its outcome within the deadline",
-    "heartbeat": "HEARTBEAT moves",
+    "heartbeat": "HEARTBEAT moves, and only forward",
     "ready": "Ready is 1 exactly when NOT_READY_REASON is 0",
     "toggle": "RESULT_TOGGLE flips with every new result",
     "version": "MAP_VERSION is the one this PLC was written for",
@@ -95,6 +95,10 @@ class Watch:
 
     def _forget_results(self) -> None:
         self._seen: OrderedDict[int, Result] = OrderedDict()
+        self._blind: OrderedDict[int, None] = OrderedDict()
+        """Numbers that the PLC acknowledged without having read their result."""
+        self._blind_acks = 0
+        """The same by the bit, where there is no number."""
         self._counted: OrderedDict[tuple[int, int], list[int]] = OrderedDict()
         self._showing: int | None = None
         self._newest = 0
@@ -112,6 +116,7 @@ class Watch:
     def wrote(self, command: Command, now: float) -> None:
         """The PLC writes this block."""
         before, self._command = self._command, command
+        self._note_blind_ack(before, command)
         if command.blank:
             self._power_up()
         elif before is not None and command != before:
@@ -120,6 +125,17 @@ class Watch:
             elif self.style is Style.BITS and command.control & ~before.control & Control.TRIGGER:
                 self._part(command.part_id)
                 self._expect(0, now)
+
+    def _note_blind_ack(self, before: Command | None, command: Command) -> None:
+        """An ack of what was not read may take a result away unseen: that is the PLC's own doing, no gap."""
+        valid = self._status is not None and bool(self._status.bits & StatusBit.RESULT_VALID)
+        rose = command.control & ~(before.control if before is not None else 0) & Control.RESULT_ACK
+        if rose and not valid:
+            self._blind_acks += 1
+        number = command.result_ack_seq
+        if number and (before is None or number != before.result_ack_seq) and number not in self._seen:
+            self._blind[number] = None
+            _trim(self._blind)
 
     def link_lost(self) -> None:
         """The wire is down: what was awaited may come late, and a standing heartbeat is nobody's fault."""
@@ -193,6 +209,8 @@ class Watch:
         if status.map_version != MAP_VERSION and "version" not in self._told:
             self._told.add("version")
             self._violated("version", f"MAP_VERSION is {status.map_version}, not {MAP_VERSION}", now)
+        if before is not None and (status.heartbeat - before.heartbeat) & UINT_MAX > UINT_MAX // 2:
+            self._violated("heartbeat", f"runs backwards from {before.heartbeat} to {status.heartbeat}", now)
         if before is None or status.heartbeat != before.heartbeat:
             self._still = 0.0
             self._told.discard("heartbeat")
@@ -258,7 +276,10 @@ class Watch:
         seq, before = result.result_seq, self._newest
         lost = max(0, status.lost - self._lost) if status.lost >= self._lost else status.lost
         gap = (seq - before - 1) % UINT_MAX if before else 0
-        if gap > lost:
+        unread = sum((number - before - 1) % UINT_MAX < gap for number in self._blind) if gap else 0
+        excused = min(self._blind_acks, max(0, gap - lost - unread))
+        self._blind_acks -= excused
+        if gap > lost + unread + excused:
             self._violated("gap", f"result {seq} follows {before}, LOST grew by {lost}", now)
         toggle = bool(status.bits & StatusBit.RESULT_TOGGLE)
         if self._toggle is not None and before and not gap and not lost and toggle == self._toggle:

@@ -10,9 +10,10 @@ from typing import Any
 
 from protocols.handshake import Style
 from protocols.signals import Command, Control
-from simulators.carriers import Carrier, ModbusMaster, ModbusSlave
+from simulators.carriers import Carrier, ModbusMaster
 from simulators.plc import Plc
 from simulators.rude import Rude
+from simulators.slave import ModbusSlave
 from simulators.watch import Watch
 from tests.scenario import oracle, wire
 from tests.scenario.oracle import Evidence, Issue, View

@@ -147,7 +147,8 @@ def _outcome_seen(e: Evidence, row: Inspection) -> float:
         newest = view.block.newest_result_seq
         if newest and (newest - row.result_seq) % 65535 < 1000 and view.first >= row.trigger.utc:
             same_run = view.block.boot_id == row.boot_id  # of a run that was killed, the next one tells
-            return view.first if same_run and before and _watched(e, row.trigger.utc, view.first) else 0.0
+            seen = same_run and before and _watched(e, row.trigger.utc, view.first)
+            return view.first if seen and not _excused(e, row.trigger.utc, view.first) else 0.0
         before = view
     return 0.0
 

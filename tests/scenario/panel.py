@@ -62,6 +62,10 @@ class Panel:
         else:
             await self._master.write(0, self.command.encode())
 
+    async def rush(self, **changes: Any) -> None:
+        """As `write`, as fast as this PLC can, whoever has seen it."""
+        await self.write(**changes)
+
     def _changed(self, changes: dict[str, Any]) -> wire.Command:
         control = self.command.control
         for name in changes.keys() & BITS.keys():

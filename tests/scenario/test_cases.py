@@ -16,11 +16,11 @@ from ruamel.yaml import YAML
 from gateway.inspection import Inspection
 from protocols.signals import Judgement
 from tests.scenario.conftest import Bench, NewStand
-from tests.scenario.observer import watched
 from tests.scenario.oracle import Evidence
-from tests.scenario.panel import BITS, Panel, panel
+from tests.scenario.panel import BITS, Panel
+from tests.scenario.roles import ROLES, Role, cell
 from tests.scenario.stand import POLL, Stand
-from tests.scenario.wire import STATUS_BITS, Block, Master
+from tests.scenario.wire import STATUS_BITS, Block
 
 pytestmark = [pytest.mark.scenario, pytest.mark.timeout(60)]
 
@@ -149,13 +149,12 @@ def load(folder: Path, name: str) -> Any:
     return YAML(typ="safe").load(path) if path.exists() else {}
 
 
+@pytest.mark.parametrize("role", ROLES)
 @pytest.mark.parametrize("folder", CASES, ids=lambda folder: folder.name)
-async def test_case(folder: Path, new_stand: NewStand, bench: Bench) -> None:
+async def test_case(folder: Path, role: Role, new_stand: NewStand, bench: Bench) -> None:
     expected = load(folder, "expected")
-    stand = new_stand(load(folder, "config"))
-    evidence = stand.evidence["cell1"]
-    await stand.start()
-    async with panel(evidence, stand.port) as plc, watched(stand, Master(stand.port)):
+    async with cell(new_stand, role, load(folder, "config")) as at:
+        stand, plc, evidence = at.stand, at.plc, at.stand.evidence["cell1"]
         script = Script(stand, plc)
         await plc.connect()
         await script.run(load(folder, "script")["script"])

@@ -74,7 +74,7 @@ def check_verdicts(stand: Stand, bench: Bench) -> None:
         assert row.judgement in (bench.verdict(row.trigger.part_id), Judgement.FAULT)
 
 
-async def test_the_gateway_polls_a_plc_that_freezes(new_stand: NewStand, bench: Bench) -> None:
+async def test_c11_the_gateway_polls_a_plc_that_freezes(new_stand: NewStand, bench: Bench) -> None:
     port = free_port()
     stand = new_stand({"link": client_link(port)})
     await stand.start()
@@ -99,7 +99,7 @@ async def test_the_gateway_polls_a_plc_that_freezes(new_stand: NewStand, bench: 
     check_verdicts(stand, bench)
 
 
-async def test_a_plc_that_polls_the_gateway_freezes(new_stand: NewStand, bench: Bench) -> None:
+async def test_c11_a_plc_that_polls_the_gateway_freezes(new_stand: NewStand, bench: Bench) -> None:
     stand = new_stand()
     await stand.start()
     async with watched(stand, Master(stand.port), commands=True) as observer:

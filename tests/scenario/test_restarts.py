@@ -14,6 +14,7 @@ from tests.scenario import wire
 from tests.scenario.conftest import KNOWN, Bench, NewStand
 from tests.scenario.observer import line, task, watched
 from tests.scenario.panel import panel
+from tests.scenario.roles import ROLES, Role, cell
 from tests.scenario.stand import free_port
 from tests.scenario.test_lines import client_link
 from tests.scenario.wire import Master
@@ -21,11 +22,10 @@ from tests.scenario.wire import Master
 pytestmark = [pytest.mark.scenario, pytest.mark.timeout(90)]
 
 
-async def test_killed_in_mid_inspection(new_stand: NewStand, bench: Bench) -> None:
-    stand = new_stand({"camera": {"inject": {"late_at": [4], "late_ms": 200}}})
-    evidence = stand.evidence["cell1"]
-    await stand.start()
-    async with panel(evidence, stand.port) as plc, watched(stand, Master(stand.port)):
+@pytest.mark.parametrize("role", ROLES)
+async def test_c14_killed_in_mid_inspection(new_stand: NewStand, bench: Bench, role: Role) -> None:
+    async with cell(new_stand, role, {"camera": {"inject": {"late_at": [4], "late_ms": 200}}}) as at:
+        stand, plc = at.stand, at.plc
         await plc.ready()
         before = [await plc.inspect(part) for part in (1, 2, 3)][-1]
         await plc.see(lambda b: b.ready, 5, "Ready")
@@ -35,12 +35,13 @@ async def test_killed_in_mid_inspection(new_stand: NewStand, bench: Bench) -> No
         await plc.cut("fin")
         await stand.start()
         await plc.connect()  # and writes the same number again
-        after = await plc.see(lambda b: b.valid, 10, "the interrupted inspection is told")
-        assert (after.judgement, after.reason) == (Judgement.FAULT, Code.RESTARTED)
-        assert (after.trigger_seq, after.part_id) == (seq, 4)
-        assert after.result_seq == before.result_seq + 1
-        assert after.boot_id != before.boot_id
-        assert (await plc.take(seq)).result_seq == after.result_seq
+        told = await plc.see(
+            lambda b: b.valid and b.boot_id != before.boot_id, 10, "the interrupted inspection is told"
+        )
+        assert (told.judgement, told.reason) == (Judgement.FAULT, Code.RESTARTED)
+        assert (told.trigger_seq, told.part_id) == (seq, 4)
+        assert told.result_seq == before.result_seq + 1
+        assert (await plc.take(seq)).result_seq == told.result_seq
         assert (await plc.inspect(5)).judgement == bench.verdict(5)
         assert await stand.stop() == 0
     rows = [(row.trigger.part_id, row.reason) for row in stand.history()]
@@ -49,7 +50,7 @@ async def test_killed_in_mid_inspection(new_stand: NewStand, bench: Bench) -> No
 
 
 @pytest.mark.parametrize("patient", [True, False])
-async def test_what_was_open_at_the_kill_is_told_unasked(new_stand: NewStand, bench: Bench, patient: bool) -> None:
+async def test_c14_what_was_open_at_the_kill_is_told_unasked(new_stand: NewStand, bench: Bench, patient: bool) -> None:
     """Bit style: there is no number by which the PLC could ask again. A patient one waits for Ready before its ack."""
     stand = new_stand({"camera": {"inject": {"late_at": [1], "late_ms": 200}}})
     evidence = stand.evidence["cell1"]
@@ -74,12 +75,12 @@ async def test_what_was_open_at_the_kill_is_told_unasked(new_stand: NewStand, be
     assert [row.trigger.part_id for row in stand.history()] == [1, 2]
 
 
-@pytest.mark.parametrize("taken", [False, True])
-async def test_a_repeated_number_is_answered_from_the_history(new_stand: NewStand, bench: Bench, taken: bool) -> None:
-    stand = new_stand()
-    evidence = stand.evidence["cell1"]
-    await stand.start()
-    async with panel(evidence, stand.port) as plc, watched(stand, Master(stand.port)):
+@pytest.mark.parametrize(("role", "taken"), [("server", False), ("server", True), ("client", False), ("client", True)])
+async def test_c07_a_repeated_number_is_answered_from_the_history(
+    new_stand: NewStand, bench: Bench, role: Role, taken: bool
+) -> None:
+    async with cell(new_stand, role) as at:
+        stand, plc = at.stand, at.plc
         await plc.ready()
         await plc.inspect(1)
         seq = await plc.trigger(2)
@@ -91,12 +92,11 @@ async def test_a_repeated_number_is_answered_from_the_history(new_stand: NewStan
         await stand.start()
         await plc.connect()
         if taken:  # a PLC that has its result asks again only if it means it
-            await plc.see(lambda b: b.ready, 10, "Ready")
+            await plc.see(lambda b: b.ready and b.boot_id != before.boot_id, 10, "Ready")
             await plc.write(trigger_seq=0, result_ack_seq=0)
             await plc.write(trigger_seq=seq)
-        again = await plc.see(lambda b: b.valid, 10, "the stored result")
+        again = await plc.see(lambda b: b.valid and b.boot_id != before.boot_id, 10, "the stored result")
         assert again.result == before.result
-        assert again.boot_id != before.boot_id
         await plc.take(seq)
         assert (await plc.inspect(3)).result_seq == before.result_seq + 1
         assert await stand.stop() == 0
@@ -104,7 +104,7 @@ async def test_a_repeated_number_is_answered_from_the_history(new_stand: NewStan
 
 
 @pytest.mark.parametrize(("role", "kills", "seed"), [("server", 10, 1), ("client", 3, 2)])
-async def test_killed_anywhere(new_stand: NewStand, bench: Bench, role: str, kills: int, seed: int) -> None:
+async def test_c14_killed_anywhere(new_stand: NewStand, bench: Bench, role: str, kills: int, seed: int) -> None:
     chance = random.Random(seed)
     slave_port = free_port() if role == "client" else 0
     slow = {"camera": {"inject": {"late_at": list(range(1, KNOWN, 2)), "late_ms": 60}}}

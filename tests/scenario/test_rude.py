@@ -47,9 +47,7 @@ async def _started(stand: Stand) -> None:
     [(name, style) for name, switch in rude.SWITCHES.items() for style in sorted(switch.styles, key=lambda s: s.value)],
 )
 async def test_a_mistake_of_the_plc_program(stand: Stand, bench: Bench, name: str, style: Style) -> None:
-    # An early ack may name a result that the PLC has not read: what it misses then is its own doing.
-    polite = name != "early-ack"
-    async with line(stand, style=style, rude=rude.named([name], style), gives_up=0.35, watch=polite) as plant:
+    async with line(stand, style=style, rude=rude.named([name], style), gives_up=0.35) as plant:
         for part in (next_part() for _ in range(PARTS)):
             answer = await plant.plc.inspect(part)
             if answer.result is not None and answer.judgement is not Judgement.FAULT:

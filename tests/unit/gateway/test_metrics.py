@@ -5,7 +5,7 @@ from protocols.signals import Judgement
 
 def test_a_fresh_station_shows_every_counter_at_zero() -> None:
     assert StationMetrics().snapshot() == dict.fromkeys(
-        ["accepted", "acknowledged", "lost", "late", "link_ups", "ok", "ng", "recheck", "fault"], 0
+        ["accepted", "skipped", "acknowledged", "lost", "late", "link_ups", "ok", "ng", "recheck", "fault"], 0
     )
 
 

@@ -212,7 +212,7 @@ class TestRecipes:
         assert cell.result.recipe == 1
 
 
-async def test_heartbeat_is_the_loop_s_own(cell: Cell) -> None:
+async def test_c12_heartbeat_is_the_loop_s_own(cell: Cell) -> None:
     before = cell.status.heartbeat
     running = asyncio.create_task(cell.station.run())
     await asyncio.sleep(0)
@@ -222,7 +222,7 @@ async def test_heartbeat_is_the_loop_s_own(cell: Cell) -> None:
     await asyncio.gather(running, return_exceptions=True)
 
 
-async def test_stalled_loop_is_told() -> None:
+async def test_c12_stalled_loop_is_told() -> None:
     cell = Cell(CycleSettings(heartbeat=0.0)).ready()
     running = asyncio.create_task(cell.station.run())
     await asyncio.sleep(0)
@@ -239,6 +239,8 @@ async def test_refusals_and_losses_are_counted(cell: Cell) -> None:
     cell.send(trigger_seq=2)
     assert cell.station.metrics.snapshot()["refused_3003"] == 1
     assert cell.station.metrics.accepted == 1
+    cell.send(trigger_seq=8)
+    assert cell.station.metrics.skipped == 5
 
 
 class Around:

@@ -93,7 +93,7 @@ def test_beat_wraps(bench: Bench) -> None:
     assert bench.out.status.heartbeat == 0
 
 
-def test_two_hundred_thousand_numbers_without_a_false_duplicate() -> None:
+def test_c09_two_hundred_thousand_numbers_without_a_false_duplicate() -> None:
     role = VisionRole(CycleSettings())
     role.command(ENABLED, 0.0)
     seq = acked = 0

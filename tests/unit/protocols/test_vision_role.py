@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
 
 from protocols import handshake as hs
@@ -105,6 +107,58 @@ def test_repeated_number_is_one_inspection_and_shows_the_outcome_again(bench: Be
     assert bench.out.status.missed == 0
 
 
+def skips(actions: list[hs.Action]) -> list[tuple[int, int]]:
+    return [(a.trigger_seq, a.count) for a in actions if isinstance(a, hs.Skipped)]
+
+
+def test_c08_a_skipped_number_is_accepted_and_the_gap_is_told(bench: Bench) -> None:
+    request = bench.trigger(7)
+    assert skips(bench.actions) == []  # the first number that is seen may be any
+    bench.finish(request.cycle, 7)
+    bench.trigger(13)
+    assert skips(bench.actions) == [(13, 5)]
+    assert bench.out.status.trigger_refused == 0
+    assert skips(bench.write(trigger_seq=14)) == []  # refused while busy, and seen all the same
+    assert skips(bench.write(trigger_seq=17)) == [(17, 2)]
+
+
+@pytest.mark.parametrize(("before", "after", "missing"), [(65535, 1, 0), (65534, 1, 1), (65535, 3, 2), (100, 50, 0)])
+def test_c08_a_gap_is_counted_across_the_wrap_and_a_counter_set_anew_is_none(
+    bench: Bench, before: int, after: int, missing: int
+) -> None:
+    bench.finish(bench.trigger(before).cycle, before)
+    bench.trigger(after)
+    assert skips(bench.actions) == ([(after, missing)] if missing else [])
+
+
+def test_c06_of_a_storm_each_number_is_accepted_refused_or_told_as_skipped(bench: Bench) -> None:
+    """A PLC that counts on at every write, and is read at some of them only."""
+    chance = random.Random(1)
+    sent, skipped, accepted = 1, 0, 1
+    running = [bench.trigger(1)]
+    while sent < 20_000:
+        sent += chance.choice((1, 1, 2, 7))
+        bench.now += 0.01
+        if running and chance.random() < 0.3:
+            cycle = running.pop()
+            bench.finish(cycle.cycle, cycle.trigger_seq)
+        told = bench.write(trigger_seq=sent)
+        taken = [action for action in told if isinstance(action, hs.Accepted)]
+        running += taken
+        accepted += len(taken)
+        skipped += sum(count for _, count in skips(told))
+    assert accepted > 1000
+    assert accepted + bench.out.status.missed + skipped == sent
+
+
+def test_c08_numbers_begin_anew_after_a_start_of_the_plc(bench: Bench) -> None:
+    bench.finish(bench.trigger(7).cycle, 7)
+    bench.write(control=0, trigger_seq=0)
+    bench.write(control=1)
+    bench.trigger(20)
+    assert skips(bench.actions) == []
+
+
 def test_same_number_for_another_part_is_a_new_inspection(bench: Bench) -> None:
     request = bench.trigger(7, part=3)
     bench.finish(request.cycle, 7, part=3)
@@ -112,7 +166,7 @@ def test_same_number_for_another_part_is_a_new_inspection(bench: Bench) -> None:
     assert bench.trigger(7, part=4).part_id == 4
 
 
-def test_plc_restart_forgets_old_numbers(bench: Bench) -> None:
+def test_c13_plc_restart_forgets_old_numbers(bench: Bench) -> None:
     request = bench.trigger(1)
     bench.finish(request.cycle, 1)
     bench.plc = Command()
@@ -274,7 +328,7 @@ def test_degradation_never_hides_a_fault(bench: Bench) -> None:
     assert bench.bit(StatusBit.DEGRADED)
 
 
-def test_unacknowledged_result_degrades_and_recovers(bench: Bench) -> None:
+def test_c03_unacknowledged_result_degrades_and_recovers(bench: Bench) -> None:
     bench.finish(bench.trigger(1).cycle, 1)
     assert bench.after(5.1) == [hs.Changed(Code.ACK_TIMEOUT, True)]
     assert bench.bit(StatusBit.DEGRADED)
@@ -288,7 +342,7 @@ def test_abort_ends_the_running_cycle(bench: Bench) -> None:
     assert bench.write(control=ON | Control.ABORT) == [hs.Expired(request.cycle, Code.ABORTED)]
 
 
-def test_enable_dropped_finishes_or_faults_by_setting(bench: Bench) -> None:
+def test_c20_enable_dropped_finishes_or_faults_by_setting(bench: Bench) -> None:
     request = bench.trigger(1)
     assert bench.write(control=0) == []
     bench.finish(request.cycle, 1)
@@ -322,7 +376,7 @@ def test_result_valid_follows_the_words_by_the_delay() -> None:
     assert bench.bit(StatusBit.RESULT_VALID)
 
 
-def test_too_fast_triggers_are_refused() -> None:
+def test_c06_too_fast_triggers_are_refused() -> None:
     bench = Bench(CycleSettings(min_trigger_interval=0.1)).enable()
     bench.finish(bench.trigger(1).cycle, 1)
     assert refusals(bench.write(trigger_seq=2)) == [(2, Code.TOO_FAST)]

@@ -140,6 +140,33 @@ def test_a_gap_that_is_counted_as_lost_is_none() -> None:
     assert wire.watch.ok
 
 
+def test_a_result_that_the_plc_acknowledged_unread_is_its_own_loss() -> None:
+    wire = Wire()
+    wire.part(1, 1, 1)
+    wire.write(result_ack_seq=2)
+    wire.part(3, 2, 2)
+    assert wire.watch.ok
+    wire.part(5, 3, 3)
+    assert wire.broken() == {"gap": 1}
+
+
+def test_the_same_by_the_bit_excuses_one_result() -> None:
+    wire = Wire(Style.BITS)
+    wire.write(control=Control.ENABLE | Control.TRIGGER, part_id=1)
+    wire.show(1, 1, 1)
+    wire.taken()
+    wire.write(control=Control.ENABLE | Control.RESULT_ACK)
+    wire.write(control=Control.ENABLE, part_id=2)
+    wire.write(control=Control.ENABLE | Control.TRIGGER, part_id=2)
+    wire.show(3, 2, 2)
+    assert wire.watch.ok
+    wire.taken()
+    wire.write(control=Control.ENABLE, part_id=3)
+    wire.write(control=Control.ENABLE | Control.TRIGGER, part_id=3)
+    wire.show(5, 3, 3)
+    assert wire.broken() == {"gap": 1}
+
+
 def test_numbers_wrap_from_65535_to_1() -> None:
     wire = Wire()
     wire.part(UINT_MAX, UINT_MAX, 1)
@@ -270,6 +297,19 @@ def test_heartbeat() -> None:
     wire.read(0.1)
     wire.read(1.5, beats=False)
     assert wire.broken() == {"heartbeat": 2}
+
+
+def test_a_heartbeat_runs_forward_and_wraps() -> None:
+    wire = Wire()
+    wire.beat = UINT_MAX - 1
+    wire.status = Status(bits=READY, boot_id=4)
+    for beat in (UINT_MAX, 0, 1, 500):
+        wire.beat = beat
+        wire.read(beats=False)
+    assert wire.watch.ok
+    wire.beat = 499
+    wire.read(beats=False)
+    assert wire.broken() == {"heartbeat": 1}
 
 
 def test_a_reader_that_slept_accuses_no_heartbeat() -> None:
