@@ -118,6 +118,10 @@ class GroupConfig(Settings):
     """From one reading to the next."""
 
 
+def _one_group() -> tuple[GroupConfig, ...]:
+    return (GroupConfig(name="default"),)
+
+
 class ModbusTcpDevice(Orders):
     """A device that is a Modbus TCP server."""
 
@@ -161,7 +165,7 @@ class DeviceConfig(Settings):
     """Unique; a-z, 0-9 and _. A tag is named `device.tag`."""
     link: ModbusTcpDevice
     """How it is reached."""
-    groups: Annotated[tuple[GroupConfig, ...], Field(min_length=1, max_length=32)] = (GroupConfig(name="default"),)
+    groups: Annotated[tuple[GroupConfig, ...], Field(min_length=1, max_length=32, default_factory=_one_group)]
     """How often which tags are read."""
     tags: Annotated[tuple[TagConfig, ...], Field(min_length=1, max_length=1000)]
     alive: AliveConfig | None = None

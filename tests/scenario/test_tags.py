@@ -6,6 +6,7 @@ import asyncio
 import json
 import subprocess
 import sys
+from functools import partial
 from typing import Any
 
 import pytest
@@ -60,6 +61,14 @@ def ready(stand: Stand, cnc: Machine) -> bool:
     return bool(up) and sum(1 for asked in cnc.asked if asked[1] == PART) > 5
 
 
+def inspected(stand: Stand, count: int) -> bool:
+    return stand.inspected() == count
+
+
+def shows(cnc: Machine, address: int, value: int) -> bool:
+    return cnc.words[address] == value
+
+
 async def step(cnc: Machine, part: int) -> None:
     cnc.put(PART, "I", part)
     cnc.words[COUNTER] = (cnc.words[COUNTER] + 1) & 0xFFFF
@@ -74,16 +83,14 @@ async def test_counter_triggers_values_recorded_lamp_and_gate_written(new_stand:
         stand.write_config(stand.config, stand.data_dir)
         await stand.start()
         await until(lambda: ready(stand, cnc), 20, "the station is ready")
-        verdicts = []
-        for turn, part in enumerate(range(1, 13), 1):
-            await step(cnc, part)
-            await until(lambda count=turn: stand.inspected() == count, 10, f"part {part} is inspected")
-            verdicts.append(bench.verdict(part))
-            await until(lambda value=SHOWN[verdicts[-1]]: cnc.words[LAMP] == value, 5, "the lamp shows the verdict")
+        verdicts = [bench.verdict(part) for part in range(1, 13)]
+        for count in range(1, 13):
+            await step(cnc, count)
+            await until(partial(inspected, stand, count), 10, f"part {count} is inspected")
+            await until(partial(shows, cnc, LAMP, SHOWN[verdicts[count - 1]]), 5, "the lamp shows the verdict")
+            await until(partial(shows, cnc, GATE, 0), 5, "the gate rests before the next part")
             # By parts: the one before is at the gate as soon as this one was triggered.
-            passes = len(verdicts) > 1 and verdicts[-2] is Judgement.OK
-            await until(lambda: cnc.words[GATE] == 0, 5, "the gate rests before the next part")
-            assert cnc.values(GATE).count(1) == sum(v is Judgement.OK for v in verdicts[:-1]), (part, passes)
+            assert cnc.values(GATE).count(1) == verdicts[: count - 1].count(Judgement.OK)
         assert await stand.stop() == 0
         assert (cnc.words[LAMP], cnc.words[GATE]) == (0, 0)
     rows = stand.history()
