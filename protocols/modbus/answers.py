@@ -11,6 +11,24 @@ from dataclasses import dataclass
 
 from protocols.modbus.mbap import PREFIX_BYTES
 
+_EXCEPTIONS = {
+    0x01: "it does not know this function; see `quirks`",
+    0x02: "does the PLC have them all?",
+    0x03: "it takes no such number of them; see `quirks`",
+    0x04: "it failed within",
+    0x05: "it goes on saying that it needs more time",
+    0x06: "it goes on saying that it is busy",
+    0x0A: "no path to the device behind it",
+    0x0B: "the device behind it does not answer",
+}
+
+
+def refusal(what: str, code: int) -> str:
+    """An exception answer in words (§7)."""
+    hint = _EXCEPTIONS.get(code)
+    return f"exception {code:02X} to the {what}" + (f"; {hint}" if hint else "")
+
+
 _HEAD = struct.Struct(">HHHB")
 _REFUSAL_BYTES = 2
 

@@ -136,8 +136,10 @@ class ModbusTcpDevice(Orders):
     def exchange(self) -> Exchange:
         """The connection; pymodbus is imported here, as only devices and client links need it."""
         from protocols.modbus.tcp_exchange import TcpExchange
+        from protocols.modbus.turns import Connection
 
-        return TcpExchange(self.host, self.port, timeout=self.timeout_ms / 1000, quirks=self.quirks)
+        exchange = TcpExchange(self.host, self.port, timeout=self.timeout_ms / 1000, quirks=self.quirks)
+        return Connection(exchange, self.quirks).turn()
 
     @property
     def limits(self) -> Limits:

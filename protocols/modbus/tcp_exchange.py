@@ -11,7 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from protocols.link import MapError, PeerError
-from protocols.modbus.answers import Expected
+from protocols.modbus.answers import Expected, refusal
 from protocols.modbus.exchange import RefusedByPeerError
 from protocols.modbus.pdu import COIL_OFF, COIL_ON, MAX_READ_BITS, MAX_READ_WORDS, MAX_WRITE_BITS, MAX_WRITE_WORDS
 from protocols.modbus.quirks import STANDARD, Quirks
@@ -192,7 +192,7 @@ class TcpExchange:
             self._expected = None
         if reply.isError():
             code = int(getattr(reply, "exception_code", 0))
-            raise RefusedByPeerError(f"{self.name}: exception {code:02X} to the {expected.what}", code)
+            raise RefusedByPeerError(f"{self.name}: {refusal(expected.what, code)}", code)
         return reply
 
     def _seen(self, sending: bool, packet: bytes) -> bytes:
