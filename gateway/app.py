@@ -10,7 +10,7 @@ from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gateway import log as logs  # isort: skip - before structlog: it keeps rich out of the start
 import structlog
@@ -22,9 +22,7 @@ from gateway.launch import Launched
 from gateway.lock import DataLock
 from gateway.recipe import Recipe
 from gateway.station import Pictures, Setup, Station
-from gateway.station_tags import StationTags
 from gateway.supervisor import Supervisor
-from gateway.tags import TagBook
 from gateway.vision.settings import PoolSettings
 from gateway.worker_process import HeadStart, WorkerProcess
 from gateway.worker_team import Spawn
@@ -34,6 +32,10 @@ from protocols.link import Link
 from protocols.modbus.rtu_settings import ModbusRtuServerConfig
 from protocols.modbus.server_settings import ModbusServerConfig
 from protocols.signals import Judgement
+
+if TYPE_CHECKING:
+    from gateway.station_tags import StationTags
+    from gateway.tags import TagBook
 
 FAREWELL = 0.25
 """Seconds the links stay up after the outputs went invalid, so that a polling PLC sees it."""
@@ -55,7 +57,6 @@ class Gateway:
         self.stop = asyncio.Event()
         built, services = links.build([s.link for s in config.stations], self._link_event)
         self.services = services
-        self.tags = TagBook(config.devices)
         self.stations: list[Station] = []
         self.pools: list[WorkerPool] = []
         for station_config, link in zip(config.stations, built, strict=True):
@@ -65,13 +66,22 @@ class Gateway:
             link.attach(station)
             self.stations.append(station)
             self.pools.append(pool)
-        self._equipment = [
-            StationTags(c.tags, self.tags, s) for c, s in zip(config.stations, self.stations, strict=True)
-        ]
-        self.tags.build()
-        for station, equipment in zip(self.stations, self._equipment, strict=True):
-            station.equip(equipment)
+        self.tags: TagBook | None = None
+        self._equipment: list[StationTags] = []
+        if config.devices:
+            self._equip()
         self._links = built
+
+    def _equip(self) -> None:
+        """Devices, and what the stations do with them; imported here, as a line without devices starts without."""
+        from gateway.station_tags import StationTags
+        from gateway.tags import TagBook
+
+        self.tags = TagBook(self.config.devices)
+        for config, station in zip(self.config.stations, self.stations, strict=True):
+            self._equipment.append(StationTags(config.tags, self.tags, station))
+            station.equip(self._equipment[-1])
+        self.tags.build()
 
     async def run(self) -> None:
         """Serve until `stop` is set; LinkError, HistoryError or GaveUpError when that is impossible."""
@@ -84,7 +94,7 @@ class Gateway:
             supervisor.add(f"{config.name} station", station.run)
             supervisor.add(f"{config.name} link", link.run)
             supervisor.add(f"{config.name} vision", pool.run)
-        for source in self.tags.sources:
+        for source in self.tags.sources if self.tags else ():
             supervisor.add(f"device {source.name}", source.run)
         for equipment in self._equipment:
             equipment.start()

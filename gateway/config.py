@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from gateway import tag_names, validation, yamlfile
+from gateway import validation, yamlfile
 from gateway.settings import CycleConfig, GatewayConfig, LogConfig, PicturesConfig, StationConfig
+from gateway.tag_settings import StationTagsConfig
 from gateway.vision.settings import SimulatedCamera
 from gateway.yamlfile import Document, FileError, Location, Problem
 from protocols.modbus.client_settings import ModbusClientConfig
@@ -86,10 +87,7 @@ def _checked(path: Path, *, with_recipes: bool) -> Loaded:
         books, found = _read_recipes(document, stations)
         problems += found
     problems += (document.problem(place, text) for place, text in mistakes(stations))
-    problems += (document.problem(place, text) for place, text in tag_names.device_mistakes(devices))
-    if len(devices) == len(document.at(("devices",)) or ()):  # a device that is wrong in itself has no names yet
-        names = tag_names.known(devices.values())
-        problems += (document.problem(place, text) for place, text in tag_names.station_mistakes(stations, names))
+    problems += (document.problem(place, text) for place, text in _tag_mistakes(stations, devices, document))
     data_dir = document.at(("data_dir",))
     if data_dir == "":
         problems.append(document.problem(("data_dir",), "is empty; name a folder"))
@@ -153,6 +151,18 @@ def _sound(document: Document, key: str, model: type[P]) -> dict[int, P]:
         except FileError:
             continue
     return sound
+
+
+def _tag_mistakes(
+    stations: dict[int, StationConfig], devices: dict[int, DeviceConfig], document: Document
+) -> Iterator[tuple[Location, str]]:
+    if not devices and all(station.tags == StationTagsConfig() for station in stations.values()):
+        return
+    from gateway import tag_names  # a line without devices starts without
+
+    yield from tag_names.device_mistakes(devices)
+    if len(devices) == len(document.at(("devices",)) or ()):  # a device that is wrong in itself has no names yet
+        yield from tag_names.station_mistakes(stations, tag_names.known(devices.values()))
 
 
 def _read_recipes(
@@ -281,7 +291,10 @@ def _client_clash(first: ModbusClientConfig, second: ModbusClientConfig) -> tupl
 
 def doubts(config: GatewayConfig) -> Iterator[tuple[Location, str]]:
     """What is allowed but seldom meant: place in the file and one sentence."""
-    yield from tag_names.device_doubts(config.devices)
+    if len(config.devices) > 1:
+        from gateway import tag_names
+
+        yield from tag_names.device_doubts(config.devices)
     for index, station in enumerate(config.stations):
         for place, text in _station_doubts(station):
             yield ("stations", index, *place), text

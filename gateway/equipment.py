@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from protocols.signals import Judgement
-from protocols.tags import TagValue
+
+if TYPE_CHECKING:
+    from protocols.tags import TagValue
 
 _NOTHING: Mapping[str, TagValue] = {}
 

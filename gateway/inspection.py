@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import TYPE_CHECKING
 
 from protocols.faults import Code
 from protocols.signals import Judgement
-from protocols.tags import TagValue
+
+if TYPE_CHECKING:
+    from protocols.tags import TagValue
 
 
 @dataclass(frozen=True, slots=True)

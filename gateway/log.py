@@ -18,7 +18,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, TextIO
 
 from protocols.signals import Judgement
-from protocols.tags import records
 
 if "rich" in sys.modules:
     import structlog
@@ -322,6 +321,8 @@ def log_inspection(inspection: Inspection) -> None:
     trigger = inspection.trigger
     more: dict[str, Any] = {"detail": inspection.detail} if inspection.detail else {}
     if trigger.tags:
+        from protocols.tags import records
+
         more["tags"] = _told(records(trigger.tags, trigger.accepted))
     write = _inspections.log.warning if inspection.judgement is Judgement.FAULT else _inspections.log.info
     write(

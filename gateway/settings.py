@@ -118,7 +118,7 @@ class StationConfig(_Part):
     frames: FramesConfig = FramesConfig()
     cycle: CycleConfig = CycleConfig()
     pictures: PicturesConfig = PicturesConfig()
-    tags: StationTagsConfig = StationTagsConfig()
+    tags: StationTagsConfig = Field(default_factory=StationTagsConfig)
 
 
 class GatewayConfig(_Part):

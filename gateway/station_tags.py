@@ -188,6 +188,7 @@ class StationTags:
             self._timer = asyncio.get_running_loop().call_later(max(0.0, due - now), self._apply)
 
     def _written(self, ref: str, error: str) -> None:
+        self._late(ref, error)
         before = self._failing.pop(ref, "")
         if error:
             self._failing[ref] = error
@@ -201,6 +202,15 @@ class StationTags:
         else:
             self._log.info("output_written", tag=ref, after=before)
         self._owner.needs(Code.OUTPUT_FAILED, bool(self._required & self._failing.keys()))
+
+    def _late(self, ref: str, error: str) -> None:
+        """A gate that the device opened when the part had gone may meet the next one open: the device is too slow."""
+        for gate in self._gates:
+            if gate.config.tag != ref or error or self._book.taken(ref) != gate.config.pass_value:
+                continue
+            if gate.value(self._clock()) != gate.config.pass_value:
+                gate.doubt()
+                self._log.error("gate_late", tag=ref, code=int(Code.OUTPUT_FAILED), pulse_ms=gate.config.pulse_ms)
 
 
 class _Trigger:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from gateway.reject import GateSettings
 from protocols.settings import Settings
 from protocols.signals import Judgement
 from protocols.tag_watch import When
+
+if TYPE_CHECKING:
+    from gateway.reject import GateSettings
 
 TagRef = Annotated[str, Field(max_length=127, pattern=r"^[a-z][a-z0-9_]*\.[a-z][a-z0-9_]*$")]
 """A tag as others name it: `device.tag`."""
@@ -116,6 +118,8 @@ class GateConfig(_OutputConfig):
 
     def settings(self) -> GateSettings:
         """In seconds."""
+        from gateway.reject import GateSettings  # a line without gates starts without
+
         return GateSettings(
             self.delay_ms / 1000, self.after_parts, self.pulse_ms / 1000, self.queue, self.expiry_ms / 1000
         )

@@ -6,13 +6,16 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import structlog
 
 from protocols.faults import Code
 from protocols.modbus.device_settings import DeviceConfig
-from protocols.modbus.tag_source import TagSource
 from protocols.tags import NOT_READ, Tag, TagValue, Value
+
+if TYPE_CHECKING:
+    from protocols.modbus.tag_source import TagSource
 
 log = structlog.get_logger("device")
 

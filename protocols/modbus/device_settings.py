@@ -118,6 +118,10 @@ class GroupConfig(Settings):
     """From one reading to the next."""
 
 
+def _one_group() -> tuple[GroupConfig, ...]:
+    return (GroupConfig(name="default"),)
+
+
 class ModbusTcpDevice(Orders):
     """A device that is a Modbus TCP server."""
 
@@ -132,8 +136,10 @@ class ModbusTcpDevice(Orders):
     def exchange(self) -> Exchange:
         """The connection; pymodbus is imported here, as only devices and client links need it."""
         from protocols.modbus.tcp_exchange import TcpExchange
+        from protocols.modbus.turns import Connection
 
-        return TcpExchange(self.host, self.port, timeout=self.timeout_ms / 1000, quirks=self.quirks)
+        exchange = TcpExchange(self.host, self.port, timeout=self.timeout_ms / 1000, quirks=self.quirks)
+        return Connection(exchange, self.quirks).turn()
 
     @property
     def limits(self) -> Limits:
@@ -161,7 +167,7 @@ class DeviceConfig(Settings):
     """Unique; a-z, 0-9 and _. A tag is named `device.tag`."""
     link: ModbusTcpDevice
     """How it is reached."""
-    groups: Annotated[tuple[GroupConfig, ...], Field(min_length=1, max_length=32)] = (GroupConfig(name="default"),)
+    groups: Annotated[tuple[GroupConfig, ...], Field(min_length=1, max_length=32, default_factory=_one_group)]
     """How often which tags are read."""
     tags: Annotated[tuple[TagConfig, ...], Field(min_length=1, max_length=1000)]
     alive: AliveConfig | None = None

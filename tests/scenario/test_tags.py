@@ -6,6 +6,7 @@ import asyncio
 import json
 import subprocess
 import sys
+from functools import partial
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from protocols.signals import Judgement
 from protocols.tags import Quality
 from tests.machine import Machine, machine
 from tests.scenario.conftest import Bench, NewStand
+from tests.scenario.observer import line
 from tests.scenario.stand import Stand, until
 
 pytestmark = [pytest.mark.scenario, pytest.mark.timeout(60)]
@@ -39,12 +41,13 @@ def device(port: int) -> dict[str, Any]:
     }
 
 
+GATED = {"kind": "gate", "tag": "cnc.gate", "after_parts": 1, "pulse_ms": 500}
 TAGS = {
     "record": ["cnc.program", "cnc.tool", "cnc.load"],
     "trigger": {"tag": "cnc.counter", "on": "count", "part_id": "cnc.part"},
     "outputs": [
         {"kind": "lamp", "tag": "cnc.lamp"},
-        {"kind": "gate", "tag": "cnc.gate", "after_parts": 1, "pulse_ms": 500},
+        GATED,
     ],
 }
 ALONE = {
@@ -58,6 +61,14 @@ def ready(stand: Stand, cnc: Machine) -> bool:
     """The vision is there, the gate was written, and the counter has been read."""
     up = stand.told("vision_ready") and stand.told("started") and stand.told("output_written", tag="cnc.gate")
     return bool(up) and sum(1 for asked in cnc.asked if asked[1] == PART) > 5
+
+
+def inspected(stand: Stand, count: int) -> bool:
+    return stand.inspected() == count
+
+
+def shows(cnc: Machine, address: int, value: int) -> bool:
+    return cnc.words[address] == value
 
 
 async def step(cnc: Machine, part: int) -> None:
@@ -74,16 +85,14 @@ async def test_counter_triggers_values_recorded_lamp_and_gate_written(new_stand:
         stand.write_config(stand.config, stand.data_dir)
         await stand.start()
         await until(lambda: ready(stand, cnc), 20, "the station is ready")
-        verdicts = []
-        for turn, part in enumerate(range(1, 13), 1):
-            await step(cnc, part)
-            await until(lambda count=turn: stand.inspected() == count, 10, f"part {part} is inspected")
-            verdicts.append(bench.verdict(part))
-            await until(lambda value=SHOWN[verdicts[-1]]: cnc.words[LAMP] == value, 5, "the lamp shows the verdict")
+        verdicts = [bench.verdict(part) for part in range(1, 13)]
+        for count in range(1, 13):
+            await step(cnc, count)
+            await until(partial(inspected, stand, count), 10, f"part {count} is inspected")
+            await until(partial(shows, cnc, LAMP, SHOWN[verdicts[count - 1]]), 5, "the lamp shows the verdict")
+            await until(partial(shows, cnc, GATE, 0), 5, "the gate rests before the next part")
             # By parts: the one before is at the gate as soon as this one was triggered.
-            passes = len(verdicts) > 1 and verdicts[-2] is Judgement.OK
-            await until(lambda: cnc.words[GATE] == 0, 5, "the gate rests before the next part")
-            assert cnc.values(GATE).count(1) == sum(v is Judgement.OK for v in verdicts[:-1]), (part, passes)
+            assert cnc.values(GATE).count(1) == verdicts[: count - 1].count(Judgement.OK)
         assert await stand.stop() == 0
         assert (cnc.words[LAMP], cnc.words[GATE]) == (0, 0)
     rows = stand.history()
@@ -94,9 +103,9 @@ async def test_counter_triggers_values_recorded_lamp_and_gate_written(new_stand:
     assert tags["cnc.load"].value == 42.5
     assert 0 <= tags["cnc.load"].age(0.0) < 5
     assert stand.told("result_lost") == []
-    (line, *_) = stand.told("inspection", part_id=12)
-    assert line["tags"]["cnc.program"] == 1204
-    assert line["tags"]["cnc.tool"] == {"value": 99, "quality": "uncertain"}
+    (told, *_) = stand.told("inspection", part_id=12)
+    assert told["tags"]["cnc.program"] == 1204
+    assert told["tags"]["cnc.tool"] == {"value": 99, "quality": "uncertain"}
     printed = await asyncio.to_thread(
         subprocess.run,
         [sys.executable, "-m", "gateway", "history", str(stand.config), "--json"],
@@ -136,3 +145,32 @@ async def test_a_lost_machine_takes_ready_and_what_it_counted_unseen_is_missed_n
         await step(cnc, good)
         await until(lambda: cnc.values(GATE).count(1) == before + 1, 10, "the gate opens for the part after the loss")
         assert await stand.stop() == 0
+
+
+async def test_with_a_plc_its_parts_carry_the_values_and_a_killed_gateway_begins_with_the_gate_on_reject(
+    new_stand: NewStand, bench: Bench
+) -> None:
+    async with machine() as cnc:
+        cnc.words[PROGRAM] = 7
+        tags = {"record": ["cnc.program"], "outputs": [{**GATED, "pulse_ms": 60_000}]}
+        stand = new_stand({"tags": tags, "cycle": {"deadline_ms": 2000}})
+        stand.devices = [device(cnc.port)]
+        stand.write_config(stand.config, stand.data_dir)
+        await stand.start()
+        good = bench.good(3)
+        async with line(stand) as plant:
+            await plant.ready()
+            for part in good[:2]:
+                assert (await plant.plc.inspect(part)).judgement is Judgement.OK
+            await until(partial(shows, cnc, GATE, 1), 5, "the first one is at the gate and passes")
+            await stand.kill()
+            assert cnc.words[GATE] == 1  # nobody is there to close it: the device's own watchdog must
+            cnc.writes.clear()
+            await stand.start()
+            await plant.ready()
+            assert cnc.values(GATE) == [0]
+            assert (await plant.plc.inspect(good[2])).judgement is Judgement.OK
+            assert await stand.stop() == 0
+        # The second one was proved good before the kill, but of that nobody knows any more.
+        assert cnc.values(GATE) == [0]
+    assert [row.trigger.tags["cnc.program"].value for row in stand.history()] == [7, 7, 7]

@@ -23,7 +23,7 @@ DEVICE = DeviceConfig.model_validate(
         "link": {"host": "127.0.0.1"},
         "tags": [
             {"name": "counter", "address": 0},
-            {"name": "part", "address": 1},
+            {"name": "part", "address": 1, "max": 60000},
             {"name": "serial", "address": 2, "type": "string[4]"},
             {"name": "tool", "address": 9, "max": 40},
             {"name": "lamp", "address": 20, "access": "write"},
@@ -193,6 +193,23 @@ async def test_a_gate_that_cannot_be_written_takes_ready_until_it_was_seen_at_re
     assert rig.gate == 1
 
 
+async def test_a_gate_that_was_opened_too_late_rejects_what_is_on_its_way() -> None:
+    rig = Rig(GATE)
+    rig.wire.answer("cnc.gate")
+    for part in (1, 2):
+        rig.tags.accepted(part)
+        rig.tags.decided(part, Judgement.OK)
+        rig.pass_time(0.5)
+    rig.pass_time(0.1)
+    assert rig.gate == 1
+    rig.wire.confirmed["cnc.gate"] = 1  # the answer takes its time
+    rig.pass_time(0.2)
+    assert rig.gate == 0
+    rig.wire._pages["cnc"].written["gate"]("")
+    rig.pass_time(0.2)
+    assert rig.gate == 0
+
+
 async def test_a_lost_device_counts_as_not_written() -> None:
     rig = Rig(GATE)
     rig.wire.answer("cnc.gate")
@@ -255,9 +272,10 @@ async def test_a_step_of_the_counter_triggers_with_the_part_s_number() -> None:
     assert rig.owner.calls == [OwnTrigger(8, "A2")]
 
 
-async def test_a_part_whose_number_is_not_good_is_refused() -> None:
+@pytest.mark.parametrize("part", [None, 60001])
+async def test_a_part_whose_number_is_not_good_is_refused(part: int | None) -> None:
     rig = await triggered()
-    rig.wire.give(counter=11, part=None, serial="A2")
+    rig.wire.give(counter=11, part=part, serial="A2")
     assert rig.owner.calls == [OwnTrigger(code=Code.TAG_DOUBTFUL)]
 
 
