@@ -1,7 +1,7 @@
 """Runs Structured Text: parsed by blark, checked for types, and executed scan by scan with a clock of its own.
 
-Strict where PLCs differ: no implicit conversion, no overflow, both sides of AND and OR are evaluated. `logix=True` knows
-INT, DINT, bit selection, COP and TONR as Logix 5000 has them.
+Strict where PLCs differ: no implicit conversion, no overflow, both sides of AND and OR are evaluated. `logix=True`
+knows INT, DINT, bit selection, COP and TONR as Logix 5000 has them.
 """
 
 from __future__ import annotations
@@ -177,11 +177,9 @@ class Instance:
         """One call at `now` milliseconds; arrays of VAR_IN_OUT are lists that the call changes."""
         for name, value in inputs.items():
             section, kind, _ = self._routine.types[name]
-            if section == "VAR_IN_OUT":
-                value = Array(kind.partition("[")[0], value) if isinstance(value, list) else value
-            elif section != "VAR_INPUT":
+            if section not in ("VAR_INPUT", "VAR_IN_OUT"):
                 raise StError(f"{name} is no input")
-            self.values[name] = value
+            self.values[name] = Array(kind.partition("[")[0], value) if isinstance(value, list) else value
         self.values["#now"] = now
         self._routine.run(self.values)
 
@@ -227,7 +225,8 @@ class _Compiler:
                 return self._while(node)
             case tf.FunctionCallStatement():
                 return self._call_statement(node)
-        raise StError(f"{type(node).__name__} is not in the subset: {node}")
+            case _:
+                raise StError(f"{type(node).__name__} is not in the subset: {node}")
 
     def _assignment(self, target: Any, expression: Any) -> Callable[[Env], None]:
         kind, place = self.place(target)
@@ -304,7 +303,7 @@ class _Compiler:
             return self._cop(*(one.value for one in node.parameters))
         if self.program.logix and name == "TONR":
             _, place = self.place(node.parameters[0].value)
-            return lambda env: _load(*place(env)).scan(env["#now"])  # type: ignore[no-any-return]
+            return lambda env: _load(*place(env)).scan(env["#now"])
         if self.types.get(name) != "TON":
             raise StError(f"{name} is no timer")
         sets = []
@@ -387,7 +386,8 @@ class _Compiler:
             case tf.SimpleVariable() | tf.MultiElementVariable():
                 kind, place = self.place(node)
                 return kind, lambda env: _load(*place(env))
-        return _constant(node)
+            case _:
+                return _constant(node)
 
     def _unary(self, node: Any) -> tuple[str, Get]:
         kind, get = self.value(node.expr)
@@ -481,7 +481,8 @@ def _constant(node: Any) -> tuple[str, Get]:
         case tf.Duration():
             value = 1000 * int(node.seconds or 0) + int(node.milliseconds or 0)
             return "TIME", lambda env: value
-    raise StError(f"{type(node).__name__} is not in the subset: {node}")
+        case _:
+            raise StError(f"{type(node).__name__} is not in the subset: {node}")
 
 
 @dataclass
