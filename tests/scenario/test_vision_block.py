@@ -98,7 +98,7 @@ async def controller(stand: Stand, language: str, style: Style) -> AsyncIterator
 async def test_parts_a_restart_and_a_late_ack(new_stand: NewStand, bench: Bench, style: Style) -> None:
     inject = {"late_at": [5, 7], "late_ms": 200}
     stand = new_stand(
-        {"camera": {"inject": inject}, "cycle": {"ack_timeout_s": 0.3, "deadline_ms": 1000, "grab_timeout_ms": 900}}
+        {"camera": {"inject": inject}, "cycle": {"ack_timeout_s": 0.3, "deadline_ms": 3000, "grab_timeout_ms": 900}}
     )
     plc("st", style)  # parsed before the clock runs
     await stand.start()
