@@ -69,10 +69,10 @@ def tables(found: dict[str, Any]) -> Sequence[Table]:
     rows += [[f"noise floor {kind}", *report.cells(late, points), "", ""] for kind, late in found["noise"].items()]
     text = (
         f"µs for a read of {polls.REGISTERS} input registers, {CONNECTIONS} connections x {RATE} a second, timed from "
-        f"the moment each was due. Inspecting: a PLC that polls every {POLL_US // 1000} ms has {PARTS_A_SECOND} parts a"
-        f" second inspected (1280 x 1024 frames); {found['inspections']} inspections, trigger to result "
-        f"{found['result_ms']['p50']} ms (p50), {found['result_ms']['max']} ms at most. "
-        f"Median of {found['rounds']} turns."
+        f"the moment each was due. Inspecting: a PLC that polls every {POLL_US // 1000} ms has {PARTS_A_SECOND} parts "
+        f"a second inspected (1280 x 1024 frames); {found['inspections']} inspections, trigger to result "
+        f"{found['result_ms']['p50']} ms (p50), {found['result_ms']['max']} ms at most. Median of {found['rounds']} "
+        "turns."
     )
     goals = (
         Goal(

@@ -97,6 +97,8 @@ class Connection(asyncio.Protocol):
         self._seen = 0
         self._seen_at = loop.time()
         self._transport: asyncio.Transport | None = None
+        self._unwanted = False
+        """Closed before it was made."""
         self._next: asyncio.Handle | None = None
         self._held: HeldAnswer | None = None
         self._held_head = b""
@@ -114,6 +116,9 @@ class Connection(asyncio.Protocol):
 
     @override
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        if self._unwanted:
+            cast(asyncio.Transport, transport).abort()
+            return
         self._transport = cast(asyncio.Transport, transport)
         self._transport.set_write_buffer_limits(high=self._server.limits.unread_bytes)
         _watch_peer(transport.get_extra_info("socket"))
@@ -283,6 +288,7 @@ class Connection(asyncio.Protocol):
     def close(self, *, flush: bool = False) -> None:
         """Close; answers already given are sent if `flush`, else dropped when the peer has not taken them."""
         if self._transport is None:
+            self._unwanted = True
             return
         if flush or not self._transport.get_write_buffer_size():
             self._transport.close()

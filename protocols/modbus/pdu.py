@@ -248,6 +248,7 @@ class Units:
         self.memo: dict[bytes, bytes] = {}
         """Requests without their transaction → answers without it; emptied whenever any register changes."""
         self._units: dict[int, _Stations] = {}
+        self._serving: dict[int, UnitImage | _Stations] = {}
         self._refused = refused
         self._silent = silent
 
@@ -262,6 +263,9 @@ class Units:
             others.append(image)
         else:
             self._units[unit] = _Stations(image)
+        self._serving = {n: one.images[0] if len(one.images) == 1 else one for n, one in self._units.items()}
+        if len(self._units) == 1:
+            self._serving[0] = self._serving[255] = self._serving[unit]
         self.memo.clear()
         return image
 
@@ -275,7 +279,10 @@ class Units:
         unit, pdu = request[4], request[5:]
         function = pdu[0]
         try:
-            answer = self._find(unit).serve(pdu, source)
+            serving = self._serving.get(unit)
+            if serving is None:
+                raise RefusedError(ExceptionCode.GATEWAY_TARGET_FAILED)
+            answer = serving.serve(pdu, source)
         except RefusedError as refused:
             self._refused(source, unit, pdu, refused.code)
             if self._silent and refused.code is ExceptionCode.GATEWAY_TARGET_FAILED:
@@ -287,11 +294,3 @@ class Units:
         if function <= 0x04 and len(self.memo) < MEMO_LIMIT:
             self.memo[request] = tail
         return tail
-
-    def _find(self, unit: int) -> UnitImage | _Stations:
-        stations = self._units.get(unit)
-        if stations is None and unit in (0, 255) and len(self._units) == 1:
-            stations = next(iter(self._units.values()))
-        if stations is None:
-            raise RefusedError(ExceptionCode.GATEWAY_TARGET_FAILED)
-        return stations if len(stations.images) > 1 else stations.images[0]

@@ -176,9 +176,12 @@ def test_stopping_does_not_wait_for_it(run: Callable[[Any], None]) -> None:
     run(main())
 
 
-def test_a_master_that_waits_is_neither_silent_nor_late() -> None:
+@pytest.mark.parametrize(
+    ("limits", "why"),
+    [({"frame_timeout": 0.1}, "begun and not finished"), ({"frame_timeout": 0.4, "idle_timeout": 0.1}, "no request")],
+)
+def test_a_master_that_waits_is_neither_silent_nor_late(limits: dict[str, float], why: str) -> None:
     async def main() -> None:
-        limits = {"idle_timeout": 0.1, "frame_timeout": 0.1}
         plant = Plant(limits, rules=Rules(writer_silence=0.1, held_reply=30))
         async with plant.open(), plant.master_at(PLC) as plc, plant.master_at(SCADA) as other:
             busy(plant)
@@ -190,6 +193,7 @@ def test_a_master_that_waits_is_neither_silent_nor_late() -> None:
             finish(plant, 7)
             assert judgement((await plc.answer())[1])[0] == 7
             assert await plc.closed(), "the request begun behind it is late from now on"
+            assert any(f"{PLC} was disconnected" in text and why in text for _, text in plant.events)
 
     uvloop.run(main())
 

@@ -13,7 +13,7 @@ import uvloop
 
 from protocols.faults import Code
 from protocols.link import LinkState
-from protocols.modbus.connection import ServerLimits
+from protocols.modbus.connection import Connection, ServerLimits
 from tests.contract.masters import LOCAL, PLC, SCADA, STRANGER, Plant, descriptors, write16
 from tests.contract.test_links import until
 from tests.contract.test_modbus_server import Master, frame, read, write
@@ -217,6 +217,24 @@ async def test_d10_the_configured_plc_finds_its_reserved_slot_when_all_are_busy(
             for master in (*busy, plc):
                 assert await master.ask(read(2)) == POLL
     assert plant.server.counters.refused == 2
+
+
+class Unheard(asyncio.Transport):
+    aborted = False
+
+    def abort(self) -> None:
+        self.aborted = True
+
+
+async def test_d10_who_gave_way_before_its_connection_was_made_is_closed_then() -> None:
+    async with Plant({"connections": 1}).open() as plant:
+        connection = Connection(plant.server, asyncio.get_running_loop(), STRANGER)
+        plant.server.door.enter(connection)
+        async with plant.master_at(SCADA) as scada:
+            assert await scada.ask(read(1)) == POLL
+        connection.connection_made(transport := Unheard())
+        assert transport.aborted
+        assert not connection.open
 
 
 async def test_d10_one_address_has_its_share() -> None:

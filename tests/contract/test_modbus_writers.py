@@ -46,11 +46,21 @@ async def test_c15_a_second_connection_of_the_holder_writes_and_the_hold_ends_wi
             assert await again.ask(write(5, 1, 10)) == b"\x86\x06"
 
 
+async def test_c15_who_left_and_came_back_has_no_hold_until_it_writes() -> None:
+    async with Plant().open() as plant, plant.master_at(SCADA) as scada:
+        async with plant.master_at(PLC) as plc:
+            await plc.ask(write(1, 1, 7))
+        await until(lambda: len(plant.server.connections) == 1)
+        async with plant.master_at(PLC) as again:
+            await again.ask(read(1))
+            assert await scada.ask(write(2, 1, 8)) == write(2, 1, 8)[7:]
+
+
 async def test_c15_the_hold_ends_when_the_holder_falls_silent() -> None:
-    plant = Plant({"frame_timeout": 0.2}, rules=Rules(writer_silence=0.3))  # the sweeps are as frequent as that needs
+    plant = Plant({"frame_timeout": 0.2}, rules=Rules(writer_silence=1.0))  # the sweeps are as frequent as that needs
     async with plant.open(), plant.master_at(PLC) as plc, plant.master_at(SCADA) as scada:
         await plc.ask(write(1, 1, 7))
-        for tid in range(20):  # reading is not silence
+        for tid in range(40):  # reading is not silence
             await plc.ask(read(tid))
             assert await scada.ask(write(tid, 1, 9)) == b"\x86\x06"
             await asyncio.sleep(0.03)
