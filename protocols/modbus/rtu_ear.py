@@ -28,6 +28,8 @@ from protocols.modbus.rtu import (
 )
 
 _WAIT, _NONE = -1, 0
+_SEARCHED = 2 * MAX_FRAME
+"""So much noise is searched for a frame at once."""
 _SAME_BOTH_WAYS = (5, 6, 22)
 """Functions whose answer repeats the request: an echo of ours looks like the next request."""
 _SUSPECT = 8
@@ -62,7 +64,7 @@ class Heard:
 
 
 class Ear:
-    """Listens to one line; holds less than 256 bytes from one call to the next."""
+    """Listens to one line; holds less than 512 bytes from one call to the next."""
 
     def __init__(self, units: Container[int], timing: Timing, *, echo: bool = False) -> None:
         """`echo`: the adapter hears itself, so each answer comes back once."""
@@ -226,12 +228,14 @@ class Ear:
             pass  # it was a whole frame, of another length than its function tells
         elif self._gaps:
             self._drop(self._gaps[0])
+        elif not final and len(self._buffer) < _SEARCHED:
+            return False  # a search for each byte of noise would take the loop's time from all others
         elif behind := self._behind_sound_frame():
             self._drop(behind)
         elif final:
             self._drop(len(self._buffer))
         else:
-            self._drop(max(0, len(self._buffer) - MAX_FRAME + 1))
+            self._drop(len(self._buffer) - MAX_FRAME + 1)
             return False
         self._lost = False
         return True

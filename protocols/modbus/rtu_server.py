@@ -134,7 +134,8 @@ class RtuServer:
                     self._down(str(error))
                 await asyncio.sleep(backoff.pause())
         finally:
-            self._down(f"{self.name} has stopped")
+            if self._state is not None:
+                self._down(f"{self.name} has stopped")
 
     async def _serve(self, backoff: Backoff) -> str:
         """One opening's life; the reason of its end."""

@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from protocols.link import MapError
 from protocols.modbus.registers import ADDRESSES, COMMAND_WORDS, OUTPUT_WORDS, RegisterMap
-from protocols.modbus.rtu_exchange import RtuExchange, SerialMaster
+from protocols.modbus.rtu_exchange import Functions, RtuExchange, SerialMaster
 from protocols.modbus.rtu_server import RtuServer
 from protocols.modbus.serial_port import Direction, Line
 from protocols.settings import OnEvent, Orders, Settings
@@ -118,11 +118,12 @@ class ModbusRtuClientConfig(SerialConfig):
         """The master of this line; all exchanges on one device must share one."""
         return SerialMaster(self.line())
 
-    def exchange(self, master: SerialMaster | None = None) -> RtuExchange:
-        """Requests over this line, by a master of its own unless one is given."""
+    def exchange(self, master: SerialMaster | None = None, functions: Functions | None = None) -> RtuExchange:
+        """Requests over this line, by a master of its own unless one is given; `functions` that the device knows."""
         return RtuExchange(
             master or self.master(),
             timeout=self.timeout_ms / 1000,
             retries=self.retries,
             write_retries=self.write_retries,
+            functions=functions,
         )

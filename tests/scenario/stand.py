@@ -211,13 +211,18 @@ class Stand:
                     child.kill()
             self._process.kill()
             self._process.wait()
+        if any(station["link"]["kind"] == "modbus_server" for station in self.stations):
+            left += self._port_left()
+        return left
+
+    def _port_left(self) -> list[str]:
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 probe.bind(("127.0.0.1", self.port))
             except OSError:
-                left.append(f"port {self.port} is still taken")
-        return left
+                return [f"port {self.port} is still taken"]
+        return []
 
     # ------------------------------------------------------------ what it leaves behind
 

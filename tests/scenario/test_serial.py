@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from protocols.handshake import Style
-from protocols.modbus.rtu import first_sound, framed
+from protocols.modbus.rtu import answer_length, framed, sound
 from simulators.plc import Plc
 from simulators.serial_master import RtuMaster
 from tests.bus import Bus, joined
@@ -48,8 +48,8 @@ class SharedLine(TappedCarrier):
 def units_of(said: bytes) -> Iterator[int]:
     """Whose answers these are."""
     while said:
-        length = first_sound(said)
-        assert length, f"no frame: {said[:16].hex(' ')}"
+        length = answer_length(said)
+        assert sound(said[:length]), f"no frame: {said[:16].hex(' ')}"
         yield said[0]
         said = said[length:]
 

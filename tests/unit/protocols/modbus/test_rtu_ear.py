@@ -1,6 +1,7 @@
 """The ear on a serial line: whatever others say and however the stream is cut, exactly our requests come out."""
 
 import random
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -146,8 +147,27 @@ def test_a_bad_checksum_is_silence_and_the_next_request_is_heard() -> None:
 def test_behind_noise_without_a_gap_a_sound_frame_gives_the_step_but_is_not_served() -> None:
     line = Line()
     assert line.hear(b"\x01\x06\x55\xaa\x55\xaa\x55\xaa\x55" + READ) == []
+    assert line.hear(WRITE) == []
+    assert pdus(line.silence()) == [(1, WRITE[1:-2])]
     assert line.ear.heard.missed == 1
-    assert pdus(line.hear(READ)) == [(1, READ[1:-2])]
+
+
+def test_noise_without_a_pause_is_searched_for_frames_too() -> None:
+    line = Line()
+    noise = b"\x01\x06" + b"\x55" * 600
+    assert line.hear(noise + READ) == []
+    heard = [request for _ in range(60) for request in line.hear(WRITE)]
+    assert len(heard) > 20
+    assert line.ear.heard.missed > 0
+
+
+def test_endless_noise_costs_little() -> None:
+    line = Line()
+    noise = random.Random(3).randbytes(20_000)
+    before = time.process_time()
+    for byte in noise:
+        assert line.hear(bytes((byte,)), TIMING.char) == []
+    assert time.process_time() - before < 2.0, "100 us for each byte"
 
 
 @pytest.mark.parametrize("lead", [b"\x00", b"\xff", b"\x00\xff\xff"])
@@ -317,6 +337,6 @@ def test_noise_is_never_a_request_and_is_not_kept(pieces: list[bytes]) -> None:
     line = Line()
     for piece in pieces:
         heard = line.hear(piece)
-        assert len(line.ear._buffer) < 256
+        assert len(line.ear._buffer) < 512
         assert all(framed(r.unit, r.pdu) in b"".join(pieces) for r in heard)
     line.silence()
