@@ -10,7 +10,7 @@ from pymodbus.client import AsyncModbusTcpClient
 from protocols.codec import Codec
 from protocols.handshake import Style
 from protocols.link import Link
-from protocols.modbus.client import ClientLink
+from protocols.modbus.client_settings import ModbusClientConfig
 from protocols.modbus.server import ModbusServer
 from protocols.signals import Judgement
 from simulators import __main__ as simulators
@@ -51,7 +51,10 @@ async def cabled(profile: Profile, role: str, style: Style) -> AsyncIterator[tup
     else:
         port = free_port()
         carrier = ModbusSlave("127.0.0.1", port, serving=profile.serving, scan=profile.scan)
-        link = ClientLink("127.0.0.1", port, codec=codec)
+        settings = ModbusClientConfig(
+            host="127.0.0.1", port=port, word_order=profile.words, string_order=profile.strings
+        )
+        link = settings.build(lambda code, text: None)
         vision = Vision(link)
         async with _scanning(_plc(carrier, style, profile), vision, link) as plc:
             yield plc, vision, carrier

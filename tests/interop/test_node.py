@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from protocols.modbus.client import ClientLink
+from protocols.modbus.client_settings import ModbusClientConfig
 from protocols.modbus.server import ModbusServer
 from tests.contract.test_links import running
 from tests.contract.vision import Vision
@@ -72,7 +72,7 @@ async def test_a_master_reads_the_signature_and_runs_a_cycle() -> None:
 
 async def test_a_slave_is_polled_through_a_cycle() -> None:
     port = free_port()
-    link = ClientLink("127.0.0.1", port)
+    link = ModbusClientConfig(host="127.0.0.1", port=port).build(lambda code, text: None)
     vision = Vision(link)
     async with running(link.run()), running(vision.run()):
         saw = await node("node_slave.js", port)
