@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import signal
 import sqlite3
 import time
@@ -25,6 +26,17 @@ from tests.scenario.wire import STATUS_BITS, Block
 pytestmark = [pytest.mark.scenario, pytest.mark.timeout(60)]
 
 CASES = sorted(path.parent for path in (Path(__file__).parent / "cases").glob("*/script.yaml"))
+RUNS = [
+    pytest.param(
+        folder,
+        role,
+        id=f"{folder.name}-{role}",
+        marks=pytest.mark.slow if role == "client" and not re.match(r"c\d\d-", folder.name) else (),
+    )
+    for folder in CASES
+    for role in ROLES
+]
+"""Every case in both roles; in the client role those that prove a row of docs/fault-matrix.md are the quick ones."""
 WITHIN = 5.0
 """Seconds that `see` waits unless it says otherwise."""
 
@@ -149,8 +161,7 @@ def load(folder: Path, name: str) -> Any:
     return YAML(typ="safe").load(path) if path.exists() else {}
 
 
-@pytest.mark.parametrize("role", ROLES)
-@pytest.mark.parametrize("folder", CASES, ids=lambda folder: folder.name)
+@pytest.mark.parametrize(("folder", "role"), RUNS)
 async def test_case(folder: Path, role: Role, new_stand: NewStand, bench: Bench) -> None:
     expected = load(folder, "expected")
     async with cell(new_stand, role, load(folder, "config")) as at:

@@ -75,7 +75,10 @@ async def test_c14_what_was_open_at_the_kill_is_told_unasked(new_stand: NewStand
     assert [row.trigger.part_id for row in stand.history()] == [1, 2]
 
 
-@pytest.mark.parametrize(("role", "taken"), [("server", False), ("server", True), ("client", False), ("client", True)])
+@pytest.mark.parametrize(
+    ("role", "taken"),
+    [("server", False), ("server", True), ("client", False), pytest.param("client", True, marks=pytest.mark.slow)],
+)
 async def test_c07_a_repeated_number_is_answered_from_the_history(
     new_stand: NewStand, bench: Bench, role: Role, taken: bool
 ) -> None:
