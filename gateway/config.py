@@ -15,7 +15,6 @@ from gateway.settings import CycleConfig, GatewayConfig, LogConfig, PicturesConf
 from gateway.vision.settings import SimulatedCamera
 from gateway.yamlfile import Document, FileError, Location, Problem
 from protocols.modbus.client_settings import ModbusClientConfig
-from protocols.modbus.registers import COMMAND_WORDS, OUTPUT_WORDS
 from protocols.modbus.server_settings import ModbusServerConfig
 
 if TYPE_CHECKING:
@@ -235,17 +234,18 @@ def _server_clash(first: ModbusServerConfig, second: ModbusServerConfig) -> tupl
 
 
 def _client_clash(first: ModbusClientConfig, second: ModbusClientConfig) -> tuple[str, str] | None:
-    if (first.host, first.port, first.unit) != (second.host, second.port, second.unit):
+    if first.place != second.place:
         return None
-    taken = ((first.command_address, COMMAND_WORDS), (first.status_address, OUTPUT_WORDS))
-    for key, words in (("command_address", COMMAND_WORDS), ("status_address", OUTPUT_WORDS)):
-        start = getattr(second, key)
-        for other, length in taken:
-            if start < other + length and other < start + words:
-                text = (
-                    f"{start} to {start + words - 1} overlaps {other} to {other + length - 1} of {{other}} in one PLC"
-                )
-                return key, f"{text}; move one of them"
+    if (first.quirks.one_connection or second.quirks.one_connection) and not first.may_share(second):
+        text = f"{second.place} has one connection, which {{other}} shares with other quirks or time-outs"
+        return "quirks", f"{text}; set the same for both"
+    if first.unit_id != second.unit_id:
+        return None
+    taken = list(first.extents())
+    for key, mine in second.extents():
+        for _, other in taken:
+            if mine.clashes(other):
+                return key, f"{mine.span} overlaps {other.span} of {{other}} in one PLC; move one of them"
     return None
 
 

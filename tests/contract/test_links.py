@@ -14,7 +14,7 @@ from pymodbus.simulator import DataType, SimData, SimDevice
 from protocols.codec import Codec, StringOrder, WordOrder
 from protocols.link import Link, LinkState
 from protocols.loopback import Loopback
-from protocols.modbus.client import ClientLink
+from protocols.modbus.client_settings import ModbusClientConfig
 from protocols.modbus.server import ModbusServer
 from protocols.signals import VALUES, Command, Outputs, Result, Status, StatusBit
 
@@ -91,6 +91,10 @@ async def running(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
         task.cancel()
         with suppress(asyncio.CancelledError):
             await task
+
+
+def ignore(code: int, text: str) -> None:
+    """What a person should know is no matter of these tests."""
 
 
 def outputs_of(words: Sequence[int]) -> Outputs:
@@ -198,7 +202,10 @@ async def modbus_server(station: Recorder) -> AsyncIterator[tuple[Link, Plc]]:
 async def modbus_client(station: Recorder) -> AsyncIterator[tuple[Link, Plc]]:
     plc = ServerPlc()
     await plc.come_back()
-    link = ClientLink("127.0.0.1", plc.port, codec=CODEC)
+    config = ModbusClientConfig(
+        host="127.0.0.1", port=plc.port, word_order=CODEC.word_order, string_order=CODEC.string_order
+    )
+    link = config.build(ignore)
     link.attach(station)
     async with running(link.run()):
         yield link, plc

@@ -3,77 +3,38 @@
 import asyncio
 import struct
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
 
 from protocols.link import LinkState
 from protocols.modbus.client import ClientLink
+from protocols.modbus.client_settings import ModbusClientConfig
 from protocols.signals import Outputs, Status
-from tests.contract.test_links import Recorder, running, until
-
-Answer = Callable[[bytes], bytes | None]
-"""Frame asked → bytes sent back; None = silence."""
+from tests.contract.scripted_plc import Answer, ScriptedPlc, exception
+from tests.contract.test_links import Recorder, ignore, running, until
 
 
-def right(frame: bytes) -> bytes:
-    """What a PLC with zeros everywhere says."""
-    pdu = b"\x03\x40" + bytes(64) if frame[7] == 3 else frame[7:12]
-    return frame[:4] + struct.pack(">HB", len(pdu) + 1, frame[6]) + pdu
-
-
-class Plc:
-    """A scripted PLC: `answer` may be changed at any moment."""
-
-    def __init__(self) -> None:
-        self.answer: Answer = right
-        self.asked: list[bytes] = []
-        self.at: list[float] = []
-        self.connections = 0
-        self.port = 0
-        self._writers: set[asyncio.StreamWriter] = set()
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.connections += 1
-        self._writers.add(writer)
-        try:
-            while True:
-                head = await reader.readexactly(6)
-                frame = head + await reader.readexactly(int.from_bytes(head[4:], "big"))
-                self.asked.append(frame)
-                self.at.append(time.monotonic())
-                if (reply := self.answer(frame)) is not None:
-                    writer.write(reply)
-        except (asyncio.IncompleteReadError, ConnectionError):
-            pass
-        finally:
-            self._writers.discard(writer)
-            writer.close()
-
-    @asynccontextmanager
-    async def open(self) -> AsyncIterator[None]:
-        server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
-        self.port = server.sockets[0].getsockname()[1]
-        async with server:
-            yield
-            for writer in tuple(self._writers):
-                writer.transport.abort()
-            while self._writers:  # noqa: ASYNC110
-                await asyncio.sleep(0.001)
+def link_to(plc: ScriptedPlc, **settings: object) -> ClientLink:
+    """A link with the settings of the configuration file; a time-out of 0.2 s unless told otherwise."""
+    told = {"host": "127.0.0.1", "port": plc.port, "timeout_ms": 200, **settings}
+    link = ModbusClientConfig.model_validate(told).build(ignore)
+    assert isinstance(link, ClientLink)
+    return link
 
 
 @asynccontextmanager
-async def polled(plc: Plc, *, patience: float = 0.2, scan: float = 0.01) -> AsyncIterator[tuple[Recorder, ClientLink]]:
-    station = Recorder()
-    link = ClientLink("127.0.0.1", plc.port, timeout=patience, scan=scan)
+async def polled(plc: ScriptedPlc, **settings: object) -> AsyncIterator[tuple[Recorder, ClientLink]]:
+    station, link = Recorder(), link_to(plc, **settings)
     link.attach(station)
     async with running(link.run()):
         yield station, link
 
 
-def exception(frame: bytes) -> bytes:
-    return frame[:4] + struct.pack(">HBBB", 3, frame[6], frame[7] | 0x80, 2)
+def right(frame: bytes) -> bytes:
+    """What a PLC with zeros everywhere says."""
+    return ScriptedPlc().right(frame)
 
 
 WRONG: dict[str, Answer] = {
@@ -91,8 +52,8 @@ WRONG: dict[str, Answer] = {
 
 
 @pytest.mark.parametrize("kind", WRONG)
-async def test_a_wrong_answer_is_down_once_and_mends_itself(kind: str) -> None:
-    plc = Plc()
+async def test_d18_a_wrong_answer_is_down_once_and_mends_itself(kind: str) -> None:
+    plc = ScriptedPlc()
     async with plc.open(), polled(plc) as (station, _):
         await until(lambda: station.states == [LinkState.UP])
         plc.answer = WRONG[kind]
@@ -109,7 +70,7 @@ async def test_a_wrong_answer_is_down_once_and_mends_itself(kind: str) -> None:
 
 
 async def test_a_plc_that_refuses_the_write_never_comes_up() -> None:
-    plc = Plc()
+    plc = ScriptedPlc()
     plc.answer = lambda frame: right(frame) if frame[7] == 3 else exception(frame)
     async with plc.open(), polled(plc) as (station, _):
         await until(lambda: plc.connections >= 2)
@@ -118,7 +79,7 @@ async def test_a_plc_that_refuses_the_write_never_comes_up() -> None:
 
 
 async def test_a_plc_that_is_not_there_is_told_once() -> None:
-    plc = Plc()
+    plc = ScriptedPlc()
     async with plc.open():
         pass
     async with polled(plc) as (station, _):
@@ -130,7 +91,7 @@ async def test_a_plc_that_is_not_there_is_told_once() -> None:
 
 
 async def test_only_functions_every_plc_has_and_writes_only_on_change() -> None:
-    plc = Plc()
+    plc = ScriptedPlc()
     async with plc.open(), polled(plc) as (station, link):
         await until(lambda: len(plc.asked) > 20)
         assert {frame[7] for frame in plc.asked} == {3, 16}
@@ -144,8 +105,8 @@ async def test_only_functions_every_plc_has_and_writes_only_on_change() -> None:
 
 
 async def test_outputs_do_not_wait_for_the_next_scan() -> None:
-    plc = Plc()
-    async with plc.open(), polled(plc, scan=0.5) as (station, link):
+    plc = ScriptedPlc()
+    async with plc.open(), polled(plc, scan_ms=500) as (station, link):
         await until(lambda: len(station.told) > 1)
         published = time.monotonic()
         link.publish(Outputs(Status(heartbeat=7)))
@@ -154,8 +115,8 @@ async def test_outputs_do_not_wait_for_the_next_scan() -> None:
 
 
 async def test_the_scan_rate_does_not_drift() -> None:
-    plc = Plc()
-    async with plc.open(), polled(plc, scan=0.02) as (_, _link):
+    plc = ScriptedPlc()
+    async with plc.open(), polled(plc, scan_ms=20) as (_, _link):
         await until(lambda: [frame[7] for frame in plc.asked].count(3) >= 50)
         reads = [at for at, frame in zip(plc.at, plc.asked, strict=True) if frame[7] == 3][1:]
     turns = (reads[-1] - reads[0]) / 0.02
@@ -164,10 +125,10 @@ async def test_the_scan_rate_does_not_drift() -> None:
 
 
 async def test_a_cancellation_in_the_same_turn_as_the_answer_is_obeyed() -> None:
-    plc, station, loop = Plc(), Recorder(), asyncio.get_running_loop()
+    plc, station, loop = ScriptedPlc(), Recorder(), asyncio.get_running_loop()
     async with plc.open():
         for turn in range(30):
-            link = ClientLink("127.0.0.1", plc.port, timeout=0.2, scan=0.001)
+            link = link_to(plc, scan_ms=1)
             link.attach(station)
             task = asyncio.create_task(link.run())
             before = len(plc.asked)
