@@ -34,6 +34,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
+    from gateway.plc import command as plc_command
+
     parser = argparse.ArgumentParser(
         prog="gateway",
         description="Vision inspection for PLCs: camera and neural network in, Modbus registers out.",
@@ -54,6 +56,7 @@ def _parser() -> argparse.ArgumentParser:
     schema = commands.add_parser("schema", help="print the JSON schema of the configuration file, for editors")
     schema.add_argument("--recipe", action="store_true", help="of recipe.yaml instead")
     schema.set_defaults(command=_schema)
+    plc_command.add(commands)
     demo = commands.add_parser("demo", help="run a simulated line: parts, PLC, gateway, verdicts", add_help=False)
     demo.set_defaults(command=_demo)
     return parser

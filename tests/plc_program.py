@@ -20,10 +20,10 @@ class PlcProgram:
     def __init__(self, program: Program, style: Style, codec: Codec, *, signed: bool = False, **inputs: Any) -> None:
         self.block = program.instance("FB_VisionStation")
         self._codec, self._format = codec, "h" if signed else "H"
-        self._words: dict[str, list[int]] = {"command": [0] * COMMAND_WORDS, "status": [0] * STATUS_WORDS}
+        self.words: dict[str, list[int]] = {"command": [0] * COMMAND_WORDS, "status": [0] * STATUS_WORDS}
         self._inputs: dict[str, Any] = {"enable": True, "useBits": style is Style.BITS, **inputs}
-        self._extra: dict[str, Any] = {}
         self.outcome: Outcome | None = None
+        """Of the last request."""
         self._asked: int | None = None
 
     # ------------------------------------------------------------ as PlcRole
@@ -51,14 +51,14 @@ class PlcProgram:
 
     def command_bytes(self) -> bytes:
         """The command block as it goes over the wire."""
-        return struct.pack(f">{COMMAND_WORDS}{self._format}", *self._words["command"])
+        return struct.pack(f">{COMMAND_WORDS}{self._format}", *self.words["command"])
 
     def scan_words(self, status: bytes | None, now: float, **inputs: Any) -> None:
         """One scan at `now` seconds; None: the driver has read nothing new."""
         if status is not None:
-            self._words["status"][:] = struct.unpack(f">{STATUS_WORDS}{self._format}", status)
-        given = {**self._inputs, **inputs, "exchanged": status is not None, **self._extra}
-        self.block.scan(now * 1000, **self._words, **given)
+            self.words["status"][:] = struct.unpack(f">{STATUS_WORDS}{self._format}", status)
+        given = {**self._inputs, **inputs, "exchanged": status is not None}
+        self.block.scan(now * 1000, **self.words, **given)
         self._inputs["trigger"] = False
         if self._asked is not None and self.block["done"]:
             self.outcome, self._asked = self._judged(self._asked), None
@@ -74,5 +74,5 @@ class PlcProgram:
         result = self.block["result"]
         assert result["partId"] == asked, "the outcome of another part"
         judgement = Judgement(outputs.index(on[0]) + 1)
-        seen = self._codec.decode_result(struct.pack(f">{STATUS_WORDS}{self._format}", *self._words["status"])[32:])
+        seen = self._codec.decode_result(struct.pack(f">{STATUS_WORDS}{self._format}", *self.words["status"])[32:])
         return Outcome(asked, judgement, self.block["code"], seen if result["resultSeq"] else None)

@@ -1,4 +1,4 @@
-"""FB_VisionStation: its variables and its text, one for all languages. The chart in the middle comes from the tables."""
+"""FB_VisionStation: its variables and its text, one for all languages; the chart in its middle is the tables'."""
 
 from __future__ import annotations
 
@@ -97,10 +97,8 @@ def variables(times: Times) -> tuple[Variable, ...]:
         Variable(o, "recipeCode", "UINT", "fault code; 0 = none"),
         Variable(o, "gateway", STATUS_TYPE, "the status words, decoded"),
         Variable(o, "result", RESULT_TYPE, "the result of part, decoded"),
-        Variable(
-            io, "command", "WORD", "the PLC's copy of the command block, written to the gateway", None, COMMAND_WORDS
-        ),
-        Variable(io, "status", "WORD", "the PLC's copy of the status block, read from the gateway", None, OUTPUT_WORDS),
+        Variable(io, "command", "WORD", "copy of the command block, to be written to the gateway", None, COMMAND_WORDS),
+        Variable(io, "status", "WORD", "copy of the status block, as read from the gateway", None, OUTPUT_WORDS),
         Variable(v, "ackTime", "TIME", "an acknowledged result shown for longer is acknowledged anew", ACK_MS),
         *(Variable(v, name, kind) for name, kind in _LOCALS.items()),
     )
@@ -112,7 +110,7 @@ _LOCALS = {
     "state": "INT",
     **dict.fromkeys(("bits", "asked", "overdue", "own", "usable", "refused", "take"), "BOOL"),
     **dict.fromkeys(("readyBit", "triggerAckBit", "exposureBit", "validBit", "triggerBit", "resultAckBit"), "BOOL"),
-    **dict.fromkeys(("triggerWas", "executeWas", "recipeSent", "looked", "moved"), "BOOL"),
+    **dict.fromkeys(("triggerWas", "executeWas", "recipeSent", "recipeAnswered", "looked", "moved"), "BOOL"),
     **dict.fromkeys(("shownSeq", "shownCopy", "shownTrigger", "seenResult", "missedBefore", "failCode"), "UINT"),
     **dict.fromkeys(("triggerSeq", "resultAckSeq", "commandSeq", "beat", "lastBeat", "lastBoot"), "UINT"),
     **dict.fromkeys(("commandWord", "paramWord"), "UINT"),
@@ -179,7 +177,9 @@ _REQUEST = f"""\
 IF ack AND done THEN
   done := FALSE; ok := FALSE; ng := FALSE; recheck := FALSE; fault := FALSE; simulated := FALSE; code := 0;
 END_IF;
-IF NOT asked AND (state = {chart.NUMBER[PlcState.IDLE]}) AND NOT resultAckBit AND NOT validBit THEN bits := useBits; END_IF;
+IF NOT asked AND (state = {chart.NUMBER[PlcState.IDLE]}) AND NOT resultAckBit AND NOT validBit THEN
+  bits := useBits;
+END_IF;
 IF clear THEN missed := FALSE; END_IF;
 IF trigger AND NOT triggerWas THEN
   IF asked THEN
@@ -247,6 +247,8 @@ END_IF;
 """.splitlines()
 
 _RECIPE = f"""\
+recipeAnswered := recipeSent AND linkOk AND (gateway.commandSeqAck = commandSeq);
+IF gateway.commandResult < {int(CommandResult.DONE)} THEN recipeAnswered := FALSE; END_IF;
 IF execute AND NOT executeWas AND NOT recipeBusy THEN
   recipeBusy := TRUE; recipeSent := FALSE; recipeDone := FALSE; recipeFailed := FALSE; recipeCode := 0;
 ELSIF recipeBusy AND linkOk AND NOT recipeSent THEN
@@ -255,7 +257,7 @@ ELSIF recipeBusy AND linkOk AND NOT recipeSent THEN
   paramWord := recipe;
   IF commandSeq = 0 THEN commandSeq := gateway.commandSeqAck; END_IF;
   IF commandSeq >= 65535 THEN commandSeq := 1; ELSE commandSeq := commandSeq + 1; END_IF;
-ELSIF recipeSent AND recipeBusy AND linkOk AND (gateway.commandSeqAck = commandSeq) AND (gateway.commandResult >= {int(CommandResult.DONE)}) THEN
+ELSIF recipeBusy AND recipeAnswered THEN
   recipeBusy := FALSE;
   recipeDone := (gateway.commandResult = {int(CommandResult.DONE)});
   recipeFailed := NOT recipeDone;

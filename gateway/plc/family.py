@@ -104,6 +104,8 @@ class Family(Settings):
     limits: Limits
     files: Annotated[tuple[Kind, ...], Field(min_length=1)]
     """What is exported for it when nothing else is asked for."""
+    plcopen: Literal["2.0", "2.01"] = "2.01"
+    """Version of the PLCopen XML that its tool imports."""
     importing: Annotated[tuple[Sentence, ...], Field(min_length=1)]
     """How the files get into the maker's tool."""
     steps: Annotated[tuple[Sentence, ...], Field(min_length=3)]

@@ -91,16 +91,12 @@ END_IF;
 
 
 def _real(decode: list[str]) -> Function:
-    used = (
-        {"raw": "UDINT", "exponent": "UINT", "magnitude": "REAL"}
-        if decode is _DECODE
-        else {"raw": "UDINT", "exponent": "UINT"}
-    )
+    used = {"raw": "UDINT", "exponent": "UINT"}
     return Function(
         "VisionReal",
         "REAL",
         "Two words as a REAL (binary32 of IEEE 754-2019, 3.4); what is no number, or too small, is 0.0.",
         {"first": "WORD", "second": "WORD"},
         ("raw := VisionUdint(first := first, second := second);", *decode),
-        used,
+        used | {"magnitude": "REAL"} if decode is _DECODE else used,
     )

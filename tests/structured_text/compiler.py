@@ -1,213 +1,43 @@
-"""Runs Structured Text: parsed by blark, checked for types, and executed scan by scan with a clock of its own.
-
-Strict where PLCs differ: no implicit conversion, no overflow, both sides of AND and OR are evaluated. `logix=True` knows
-INT, DINT, bit selection, COP and TONR as Logix 5000 has them.
-"""
+"""Statements and expressions of blark's tree as closures, with their types checked on the way."""
 
 from __future__ import annotations
 
-import functools
 import re
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from blark import transform as tf
-from blark.parse import new_parser
 
-Env = dict[str, Any]
+from tests.structured_text.values import LIMITS, TIMERS, Array, Bits, Env, StError, load, single, store, within
+
 Get = Callable[[Env], Any]
-LIMITS = {
-    "INT": (-0x8000, 0x7FFF),
-    "UINT": (0, 0xFFFF),
-    "WORD": (0, 0xFFFF),
-    "UDINT": (0, 0xFFFF_FFFF),
-    "DWORD": (0, 0xFFFF_FFFF),
-    "DINT": (-0x8000_0000, 0x7FFF_FFFF),
-    "TIME": (0, 0x7FFF_FFFF),
-}
 LITERAL = "literal"
 SIZES = {"INT": "<h", "DINT": "<i", "REAL": "<f"}
 CONVERSIONS = re.compile(r"(\w+)_TO_(\w+)")
-TIMERS = {"TON": ("IN", "PT", "Q"), "FBD_TIMER": ("TimerEnable", "PRE", "DN")}
 
 
-class StError(Exception):
-    """The text is no Structured Text that every PLC takes, or a value left its type."""
+class Routine(Protocol):
+    """A function, ready to be called."""
+
+    types: dict[str, tuple[str, Any, Any]]
+    returns: str
+
+    def fresh(self) -> Env: ...
+    def run(self, env: Env) -> None: ...
 
 
-@dataclass
-class Array:
-    """Elements of one type, counted from 0."""
+class Unit(Protocol):
+    """What a statement may refer to beyond its own variables."""
 
-    type: str
-    items: list[Any]
+    logix: bool
+    structures: dict[str, dict[str, str]]
 
-
-@dataclass
-class Timer:
-    """TON of IEC 61131-3, or TONR of Logix: on after `preset` ms of running without a pause."""
-
-    names: tuple[str, str, str]
-    values: dict[str, Any] = field(default_factory=dict)
-    since: float | None = None
-
-    def __post_init__(self) -> None:
-        running, preset, on = self.names
-        self.values = {running: False, preset: 0, on: False}
-
-    def scan(self, now: float) -> None:
-        running, preset, on = self.names
-        if not self.values[running]:
-            self.since = None
-        elif self.since is None:
-            self.since = now
-        self.values[on] = self.since is not None and now - self.since >= self.values[preset] - 1e-6
+    def routine(self, name: str) -> Routine: ...
 
 
-@functools.cache
-def parse(text: str) -> tuple[Any, ...]:
-    """The declarations of a source text; raises lark's error for what is no Structured Text. Takes seconds: kept."""
-    plain = re.sub(r"\(\*.*?\*\)", "", text)
-    plain = re.sub(r"[ \t]+", " ", plain)
-    tree = _parser().parse(plain)
-    return tuple(tf.transform(plain, tree).items)
-
-
-@functools.cache
-def _parser() -> Any:
-    return new_parser(start=["iec_source"])
-
-
-def declared(blocks: Any) -> dict[str, tuple[str, Any, Any]]:
-    """Section, type and initial value (blark's) of every variable of declaration blocks."""
-    found: dict[str, tuple[str, Any, Any]] = {}
-    for part in blocks or ():
-        for item in part.items:
-            for variable in item.variables:
-                name = str(variable.variable.name)
-                if name in found:
-                    raise StError(f"{name} is declared twice")
-                found[name] = (part.block_header, _type(item.init.spec), getattr(item.init, "value", None))
-    return found
-
-
-def _type(spec: Any) -> str:
-    if isinstance(spec, tf.ArraySpecification):
-        (only,) = spec.subranges
-        if str(only.start) != "0":
-            raise StError("an array begins at 0")
-        return f"{_plain(spec.type.type_name)}[{int(str(only.stop)) + 1}]"
-    return _plain(spec.type)
-
-
-def _plain(name: Any) -> str:
-    if isinstance(name, str):  # a token, whose own `type` is that of the grammar
-        return str(name)
-    return _plain(getattr(name, "type_name", None) or name.type)
-
-
-class Program:
-    """All types, functions and function blocks of a source text."""
-
-    def __init__(self, text: str, *, logix: bool = False) -> None:
-        self.logix = logix
-        self.structures: dict[str, dict[str, str]] = {}
-        self.functions: dict[str, Any] = {}
-        self.blocks: dict[str, Any] = {}
-        for item in parse(text):
-            if isinstance(item, tf.DataTypeDeclaration):
-                rows = {
-                    str(v.variable.name): _type(row.init.spec)
-                    for row in item.declaration.declarations
-                    for v in row.variables
-                }
-                self.structures[str(item.declaration.name)] = rows
-            elif isinstance(item, tf.Function):
-                self.functions[str(item.name)] = item
-            elif isinstance(item, tf.FunctionBlock):
-                self.blocks[str(item.name)] = item
-        self._ready: dict[str, _Routine] = {}
-
-    def routine(self, name: str) -> _Routine:
-        """A function, ready to be called."""
-        if name not in self._ready:
-            item = self.functions[name]
-            types = declared(item.declarations)
-            returns = _plain(item.return_type.type)
-            types[name] = ("VAR", returns, None)
-            self._ready[name] = _Routine(self, types, item.body, returns)
-        return self._ready[name]
-
-    def instance(self, name: str) -> Instance:
-        """A function block with its own variables."""
-        item = self.blocks[name]
-        return Instance(self, _Routine(self, declared(item.declarations), item.body, ""))
-
-    def new(self, kind: str) -> Any:
-        """The initial value of a type."""
-        array = re.fullmatch(r"(\w+)\[(\d+)\]", kind)
-        if array:
-            return Array(array[1], [self.new(array[1]) for _ in range(int(array[2]))])
-        if kind in self.structures:
-            return {name: self.new(of) for name, of in self.structures[kind].items()}
-        if kind in TIMERS:
-            return Timer(TIMERS[kind])
-        if kind == "BOOL":
-            return False
-        if kind == "REAL":
-            return 0.0
-        if kind in LIMITS:
-            return 0
-        raise StError(f"unknown type {kind}")
-
-
-class Instance:
-    """A function block that is called scan by scan."""
-
-    def __init__(self, program: Program, routine: _Routine) -> None:
-        self.values = routine.fresh()
-        self._routine = routine
-
-    def __getitem__(self, name: str) -> Any:
-        return self.values[name]
-
-    def scan(self, now: float, **inputs: Any) -> None:
-        """One call at `now` milliseconds; arrays of VAR_IN_OUT are lists that the call changes."""
-        for name, value in inputs.items():
-            section, kind, _ = self._routine.types[name]
-            if section == "VAR_IN_OUT":
-                value = Array(kind.partition("[")[0], value) if isinstance(value, list) else value
-            elif section != "VAR_INPUT":
-                raise StError(f"{name} is no input")
-            self.values[name] = value
-        self.values["#now"] = now
-        self._routine.run(self.values)
-
-
-class _Routine:
-    def __init__(self, program: Program, types: dict[str, tuple[str, Any, Any]], body: Any, returns: str) -> None:
-        self.program, self.types, self.returns = program, types, returns
-        self._code = _Compiler(program, {name: kind for name, (_, kind, _) in types.items()})
-        self._statements = self._code.statements(body)
-
-    def fresh(self) -> Env:
-        values: Env = {"#now": 0.0}
-        for name, (_, kind, first) in self.types.items():
-            values[name] = self.program.new(kind)
-            if first is not None:
-                of, get = self._code.value(first)
-                values[name] = self._code.fitted(kind, of, get)({})
-        return values
-
-    def run(self, env: Env) -> None:
-        for statement in self._statements:
-            statement(env)
-
-
-class _Compiler:
-    def __init__(self, program: Program, types: dict[str, str]) -> None:
+class Compiler:
+    def __init__(self, program: Unit, types: dict[str, str]) -> None:
         self.program, self.types = program, types
 
     # ------------------------------------------------------------ statements
@@ -227,7 +57,8 @@ class _Compiler:
                 return self._while(node)
             case tf.FunctionCallStatement():
                 return self._call_statement(node)
-        raise StError(f"{type(node).__name__} is not in the subset: {node}")
+            case _:
+                raise StError(f"{type(node).__name__} is not in the subset: {node}")
 
     def _assignment(self, target: Any, expression: Any) -> Callable[[Env], None]:
         kind, place = self.place(target)
@@ -235,7 +66,7 @@ class _Compiler:
 
         def assign(env: Env) -> None:
             holder, key = place(env)
-            _store(holder, key, get(env))
+            store(holder, key, get(env))
 
         return assign
 
@@ -304,7 +135,7 @@ class _Compiler:
             return self._cop(*(one.value for one in node.parameters))
         if self.program.logix and name == "TONR":
             _, place = self.place(node.parameters[0].value)
-            return lambda env: _load(*place(env)).scan(env["#now"])  # type: ignore[no-any-return]
+            return lambda env: load(*place(env)).scan(env["#now"])
         if self.types.get(name) != "TON":
             raise StError(f"{name} is no timer")
         sets = []
@@ -324,7 +155,7 @@ class _Compiler:
 
         def run(env: Env) -> None:
             holder, key = read(env)
-            items = holder.items[key:] if isinstance(holder, Array) else [_load(holder, key)]
+            items = holder.items[key:] if isinstance(holder, Array) else [load(holder, key)]
             raw = b"".join(struct.pack(SIZES[of], item) for item in items)
             size = struct.calcsize(SIZES[to])
             if len(raw) < size * length:
@@ -332,7 +163,7 @@ class _Compiler:
             holder, key = write(env)
             for n in range(length):
                 (value,) = struct.unpack_from(SIZES[to], raw, n * size)
-                _store(holder, key + n if length > 1 else key, value)
+                store(holder, key + n if length > 1 else key, value)
 
         return run
 
@@ -359,17 +190,17 @@ class _Compiler:
             length = int(kind.partition("[")[2].rstrip("]"))
             if not 0 <= index < length:
                 raise StError(f"[{index}] is outside of {kind}")
-            return kind.partition("[")[0], lambda env: (_load(*place(env)), index)
+            return kind.partition("[")[0], lambda env: (load(*place(env)), index)
         name = str(getattr(element.field, "name", element.field))
         if name.isdecimal() and self.program.logix:
-            return "BOOL", lambda env: (_Bits(*place(env)), int(name))
+            return "BOOL", lambda env: (Bits(*place(env)), int(name))
         if kind in TIMERS:
             running, preset, on = TIMERS[kind]
             of = {running: "BOOL", preset: "DINT" if self.program.logix else "TIME", on: "BOOL"}[name]
-            return of, lambda env: (_load(*place(env)).values, name)
+            return of, lambda env: (load(*place(env)).values, name)
         if name not in self.program.structures.get(kind, {}):
             raise StError(f"{kind} has no member {name}")
-        return self.program.structures[kind][name], lambda env: (_load(*place(env)), name)
+        return self.program.structures[kind][name], lambda env: (load(*place(env)), name)
 
     # ------------------------------------------------------------ values
 
@@ -386,8 +217,9 @@ class _Compiler:
                 return self._function(node)
             case tf.SimpleVariable() | tf.MultiElementVariable():
                 kind, place = self.place(node)
-                return kind, lambda env: _load(*place(env))
-        return _constant(node)
+                return kind, lambda env: load(*place(env))
+            case _:
+                return _constant(node)
 
     def _unary(self, node: Any) -> tuple[str, Get]:
         kind, get = self.value(node.expr)
@@ -407,7 +239,7 @@ class _Compiler:
             return "BOOL", lambda env: _COMPARE[op](left(env), right(env))
         if kind in ("BOOL", "WORD", "DWORD", "TIME") or op not in _ARITHMETIC:
             raise StError(f"{node}: no {op} for {kind}")
-        return kind, lambda env: _within(kind, _ARITHMETIC[op](left(env), right(env), kind))
+        return kind, lambda env: within(kind, _ARITHMETIC[op](left(env), right(env), kind))
 
     def _common(self, a: str, b: str, node: Any) -> str:
         if a == b:
@@ -448,8 +280,8 @@ class _Compiler:
         if (source, target) == ("DWORD", "REAL"):  # STEP 7 takes the bits over
             return target, lambda env: struct.unpack(">f", struct.pack(">I", get(env)))[0]
         if target == "REAL":
-            return target, lambda env: _single(get(env))
-        return target, lambda env: _within(target, get(env))
+            return target, lambda env: single(get(env))
+        return target, lambda env: within(target, get(env))
 
     def fitted(self, kind: str, of: str, get: Get) -> Get:
         """The value for a variable of this type; StError where it does not fit."""
@@ -459,9 +291,9 @@ class _Compiler:
             if kind == "BOOL" and self.program.logix:
                 return lambda env: bool(get(env))
             if kind in LIMITS:
-                return lambda env: _within(kind, get(env))
+                return lambda env: within(kind, get(env))
         if self.program.logix and {of, kind} <= {"INT", "DINT"}:
-            return lambda env: _within(kind, get(env))
+            return lambda env: within(kind, get(env))
         raise StError(f"{of} assigned to {kind}")
 
 
@@ -476,51 +308,17 @@ def _constant(node: Any) -> tuple[str, Get]:
             kind = str(node.type_name) if node.type_name else LITERAL
             return kind, lambda env: value
         case tf.Real():
-            value = _single(float(str(node.value)))
+            value = single(float(str(node.value)))
             return "REAL", lambda env: value
         case tf.Duration():
             value = 1000 * int(node.seconds or 0) + int(node.milliseconds or 0)
             return "TIME", lambda env: value
-    raise StError(f"{type(node).__name__} is not in the subset: {node}")
-
-
-@dataclass
-class _Bits:
-    """One word whose bits are selected."""
-
-    holder: Any
-    key: Any
-
-
-def _load(holder: Any, key: Any) -> Any:
-    if isinstance(holder, _Bits):
-        return bool(_load(holder.holder, holder.key) >> key & 1)
-    return holder.items[key] if isinstance(holder, Array) else holder[key]
-
-
-def _store(holder: Any, key: Any, value: Any) -> None:
-    if isinstance(holder, _Bits):
-        word = _load(holder.holder, holder.key) & 0xFFFF
-        word = word | 1 << key if value else word & ~(1 << key)
-        _store(holder.holder, holder.key, word - 0x1_0000 if word & 0x8000 else word)
-    elif isinstance(holder, Array):
-        holder.items[key] = _within(holder.type, value)
-    else:
-        holder[key] = value
-
-
-def _single(value: float) -> float:
-    return float(struct.unpack(">f", struct.pack(">f", value))[0])
-
-
-def _within(kind: str, value: Any) -> Any:
-    if kind in LIMITS and not LIMITS[kind][0] <= value <= LIMITS[kind][1]:
-        raise StError(f"{value} leaves {kind}")
-    return value
+        case _:
+            raise StError(f"{type(node).__name__} is not in the subset: {node}")
 
 
 def _divide(a: Any, b: Any, kind: str) -> Any:
-    return _single(a / b) if kind == "REAL" else abs(a) // abs(b) * (1 if (a < 0) == (b < 0) else -1)
+    return single(a / b) if kind == "REAL" else abs(a) // abs(b) * (1 if (a < 0) == (b < 0) else -1)
 
 
 _LOGIC: dict[str, Callable[[Any, Any], Any]] = {"AND": lambda a, b: a & b, "OR": lambda a, b: a | b}
@@ -533,9 +331,9 @@ _COMPARE: dict[str, Callable[[Any, Any], bool]] = {
     ">=": lambda a, b: a >= b,
 }
 _ARITHMETIC: dict[str, Callable[[Any, Any, str], Any]] = {
-    "+": lambda a, b, kind: _single(a + b) if kind == "REAL" else a + b,
-    "-": lambda a, b, kind: _single(a - b) if kind == "REAL" else a - b,
-    "*": lambda a, b, kind: _single(a * b) if kind == "REAL" else a * b,
+    "+": lambda a, b, kind: single(a + b) if kind == "REAL" else a + b,
+    "-": lambda a, b, kind: single(a - b) if kind == "REAL" else a - b,
+    "*": lambda a, b, kind: single(a * b) if kind == "REAL" else a * b,
     "/": _divide,
     "MOD": lambda a, b, kind: a % b,
 }
