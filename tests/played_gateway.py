@@ -1,4 +1,4 @@
-"""A gateway without vision: the real Modbus server and the real handshake; every part is OK after a few milliseconds."""
+"""A gateway without vision: the real Modbus server and the real handshake; every part is OK after 5 ms."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ WATCHED = 1.5
 LIMIT = 45.0
 BEATS = 2
 
-_KNOWN = sum(Control) | 0xFF00
+_KNOWN = sum(int(bit) for bit in Control) | 0xFF00
 """CONTROL: the bits of the contract, and eight for the user."""
 
 GROUPS = (

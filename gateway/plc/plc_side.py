@@ -22,6 +22,8 @@ SCAN = 0.002
 BEAT = 0.2
 BUSY = 0x06
 REREADS = 5
+_EDGES = sum(int(bit) for bit in Control) - int(Control.ENABLE)
+"""The bits of CONTROL that act when they change."""
 
 
 class ForeignMasterError(StopError):
@@ -98,7 +100,8 @@ class PlcSide:
 
     async def control(self, on: int = 0, off: int = 0) -> None:
         """Raise and lower bits of CONTROL."""
-        await self.write(control=int(self.command.control & ~off | on))
+        # Plain ints: the complement of a flag has none of the bits that its class does not name, the user's.
+        await self.write(control=self.command.control & ~int(off) | int(on))
 
     async def put(self, block: bytes) -> None:
         """Write these 64 bytes."""
@@ -183,7 +186,7 @@ class PlcSide:
             return
         before = self.codec.decode_command(found)
         await self.put(self.codec.encode_command(replace(before, control=0, command=0)))
-        level = before.control & ~(sum(Control) & ~Control.ENABLE)
+        level = before.control & ~_EDGES
         await self.put(self.codec.encode_command(replace(before, control=level)))
 
     # ------------------------------------------------------------ inside

@@ -178,7 +178,7 @@ async def test_a_modbus_server_that_is_no_gateway_is_told_and_not_written() -> N
 
 
 async def test_a_port_that_accepts_and_says_nothing() -> None:
-    server = await asyncio.start_server(lambda reader, writer: _listen(reader, writer), "127.0.0.1", 0)
+    server = await asyncio.start_server(_listen, "127.0.0.1", 0)
     async with server:
         record = await server_run.check(Target("127.0.0.1", server.sockets[0].getsockname()[1]), FEW)
     assert failed(record) == ["Unit answers"]
