@@ -104,8 +104,13 @@ async def _triggered(bench: Bench) -> None:
 
 
 async def _leave(bench: Bench, found: bytes) -> None:
-    """Best effort with a deadline of its own: what went wrong before is what the report tells."""
+    """In a task of its own, as this one may have been cancelled, and the exchange obeys that at every request."""
     bench.side.beating = False
+    await asyncio.create_task(_restore(bench, found), name="restore the command block")
+
+
+async def _restore(bench: Bench, found: bytes) -> None:
+    """Best effort with a deadline of its own: what went wrong before is what the report tells."""
     with contextlib.suppress(PeerError, StopError, TimeoutError):
         async with asyncio.timeout(FAREWELL):
             try:

@@ -61,6 +61,19 @@ async def test_a_gateway_that_keeps_the_contract_passes_everything_and_its_block
         assert len({(one.part_id, one.trigger_seq, one.style) for one in gateway.accepted}) == parts == 2 * 3 + 8
 
 
+async def test_a_check_that_is_interrupted_leaves_the_block_as_found() -> None:
+    async with PlayedGateway().open() as gateway:
+        await _left_by_a_plc(gateway, Codec())
+        checking = asyncio.create_task(server_run.check(Target("127.0.0.1", gateway.port), Wishes(parts=1000)))
+        async with asyncio.timeout(10):
+            while len(gateway.accepted) < 15:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+        checking.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await checking
+        assert gateway.commands[-1] == LEFT
+
+
 LEFT = Command(Control.ENABLE, 7, 0, 9, CommandCode.GO_OFFLINE, 0, 3, 4711, (1, 2, 3, 4, 5, 6), "LEFT")
 
 
