@@ -8,6 +8,7 @@ import random
 import struct
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -69,7 +70,7 @@ def language(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-def wire(language: str, style: Style = Style.SEQUENCE, **inputs: object) -> Wire:
+def wire(language: str, style: Style = Style.SEQUENCE, **inputs: Any) -> Wire:
     one = Wire(plc(language, style, **inputs), order_of(language))
     one.scan(3)
     assert one["linkOk"]
