@@ -26,6 +26,10 @@ COMMAND_BYTES = 2 * COMMAND_WORDS
 OUTPUT_BYTES = 2 * OUTPUT_WORDS
 RESULT_AT = 2 * STATUS_WORDS
 
+_SEQ = slice(RESULT_AT, RESULT_AT + 2)
+_TELLING = frozenset((0, STATUS_WORDS))
+"""Words of status and result that say whether there is a result: STATUS and RESULT_SEQ."""
+
 STARTS = frozenset((0, 1, 6))
 """Words of the command block whose change starts something: CONTROL, TRIGGER_SEQ, COMMAND_SEQ."""
 _EDGES = sum(Control)
@@ -86,17 +90,26 @@ class Write:
     request: Request
     sinks: tuple[Sink, ...]
     words: frozenset[int]
+    earliest: Stage
+    latest: Stage
+
+    @classmethod
+    def of_sinks(cls, request: Request, sinks: tuple[Sink, ...]) -> Write:
+        """The request that writes these, in the order of their addresses."""
+        words = frozenset(word for sink in sinks for word in sink.words)
+        stages = [stage(word) for word in words]
+        return cls(request, sinks, words, min(stages), max(stages))
 
     @property
     def result(self) -> bool:
         """Whether any part of the result is in it."""
-        return max(self.words) >= STATUS_WORDS
+        return self.earliest <= Stage.SEQ
 
     def precedes(self, other: Write) -> bool:
         """Whether something in it must be in the PLC before something in the other."""
-        if min(map(stage, self.words)) < max(map(stage, other.words)):
-            return True
-        return any(ack in other.words and why in self.words for ack, why in _ACKS.items())
+        return self.earliest < other.latest or any(
+            ack in other.words and why in self.words for ack, why in _ACKS.items()
+        )
 
     def of(self, block: bytes) -> Answer:
         """What it carries; the places follow each other without a gap."""
@@ -134,16 +147,13 @@ class ClientMap:
         if len(self.writes) == 1:
             yield from _changed(self.writes, block, written)
             return
-        fresh = written is None or block[RESULT_AT:] != written[RESULT_AT:]
-        if fresh:
-            bits = tuple(write for write in self.writes if 0 in write.words)
+        if written is None or block[RESULT_AT:] != written[RESULT_AT:]:
             lowered = _lowered(block, written)
-            yield from _changed(bits, lowered, written)
-            written = written and lowered
-        for write in self.writes:
-            data = write.of(block)
-            if written is None or (fresh and write.result) or data != write.of(written):
-                yield write, data
+            telling = [write for write in reversed(self.writes) if write.words & _TELLING]
+            yield from _changed(telling, lowered, written)
+            yield from _changed(self.writes, block, written and lowered, anyhow=True)
+        else:
+            yield from _changed(self.writes, block, written)
 
 
 def starts(command: bytes) -> bytes:
@@ -152,20 +162,26 @@ def starts(command: bytes) -> bytes:
     return control.to_bytes(2, "big") + b"".join(command[2 * word : 2 * word + 2] for word in sorted(STARTS - {0}))
 
 
-def _changed(writes: Sequence[Write], block: bytes, written: bytes | None) -> Iterator[tuple[Write, Answer]]:
+def _changed(
+    writes: Sequence[Write], block: bytes, written: bytes | None, *, anyhow: bool = False
+) -> Iterator[tuple[Write, Answer]]:
+    """Those that carry something new; `anyhow`: and all that carry a part of the result."""
     for write in writes:
         data = write.of(block)
-        if written is None or data != write.of(written):
+        if written is None or (anyhow and write.result) or data != write.of(written):
             yield write, data
 
 
 def _lowered(block: bytes, written: bytes | None) -> bytes:
     """What the PLC has, with ResultValid taken away, and Ready where it will go; no result where that is unknown."""
-    base = written or block[:RESULT_AT] + bytes(OUTPUT_BYTES - RESULT_AT)
+    base = bytearray(written or block[:RESULT_AT] + bytes(OUTPUT_BYTES - RESULT_AT))
     bits = int.from_bytes(base[:2], "big") & ~StatusBit.RESULT_VALID
     if written is None or not int.from_bytes(block[:2], "big") & StatusBit.READY:
         bits &= ~StatusBit.READY
-    return bits.to_bytes(2, "big") + base[2:]
+    base[:2] = bits.to_bytes(2, "big")
+    if base[_SEQ] == block[_SEQ]:  # the same number for other words: only 0 tells that they are being replaced
+        base[_SEQ] = b"\0\0"
+    return bytes(base)
 
 
 def _ordered(sinks: Sequence[Sink], limits: Limits) -> Iterator[Write]:
@@ -181,11 +197,9 @@ def _ordered(sinks: Sequence[Sink], limits: Limits) -> Iterator[Write]:
 
 
 def _planned(sinks: Sequence[Sink], limits: Limits) -> list[Write]:
-    found = []
-    for request in plan([sink.place for sink in sinks], limits):
-        mine = tuple(sinks[n] for n in request.wanted)
-        found.append(Write(request, mine, frozenset().union(*(sink.words for sink in mine))))
-    return found
+    requests = plan([sink.place for sink in sinks], limits)
+    writes = [Write.of_sinks(request, tuple(sinks[n] for n in request.wanted)) for request in requests]
+    return sorted(writes, key=lambda write: (write.earliest, write.latest))
 
 
 def _sorted(writes: list[Write]) -> list[Write] | None:

@@ -82,8 +82,8 @@ class ModbusClientConfig(Orders):
                 )
             return self
         try:
-            check_fields(command, status)
             client_map(command, status, self.word_order, self.quirks)
+            check_fields(command, status)
         except MapError as error:
             raise ValueError(f"fields: {error}") from error
         return self

@@ -101,6 +101,11 @@ class ScriptedPlc:
         for writer in tuple(self.writers):
             writer.transport.abort()
 
+    def end(self) -> None:
+        """Say goodbye on every connection."""
+        for writer in tuple(self.writers):
+            writer.close()
+
     @asynccontextmanager
     async def open(self) -> AsyncIterator[None]:
         server = await asyncio.start_server(self._serve, "127.0.0.1", self.port, ssl=self._context)
