@@ -7,16 +7,16 @@ import os
 import sys
 import textwrap
 import time
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-from protocols.codec import StringOrder, WordOrder
 
 if TYPE_CHECKING:
     from gateway.plc.acceptance import Record
     from gateway.plc.target import Wish
 
+# Written out, as this module is imported at every start of the gateway and their home is not cheap.
+WORD_ORDERS = ("ABCD", "CDAB", "BADC", "DCBA")
+STRING_ORDERS = ("big", "little")
 REPORTS = (".txt", ".json", ".html")
 PARTS = 20
 WIDTH = 118
@@ -64,8 +64,8 @@ def _add_target(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--port", type=_port, help="default 502")
     parser.add_argument("--unit", type=_unit, help="default 1")
     parser.add_argument("--family", metavar="F", help="the PLC's family: its word and string order are demanded")
-    parser.add_argument("--word-order", choices=[order.value for order in WordOrder], help="of the PLC")
-    parser.add_argument("--string-order", choices=[order.value for order in StringOrder], help="of the PLC")
+    parser.add_argument("--word-order", choices=WORD_ORDERS, help="of the PLC")
+    parser.add_argument("--string-order", choices=STRING_ORDERS, help="of the PLC")
     parser.add_argument("--config", type=Path, metavar="FILE", help="the gateway's configuration: addresses and times")
     parser.add_argument("--station", metavar="NAME", help="its station, where it has several")
     parser.add_argument("--client", action="store_true", help="HOST is a PLC that the gateway polls")
@@ -196,6 +196,7 @@ def _agree(host: str, notice: str, options: argparse.Namespace) -> None:
 
 
 def _tell(record: Record, name: str, seconds: float, report: Path | None) -> int:
+    from datetime import datetime
     from importlib import metadata
 
     from gateway.plc import acceptance_report

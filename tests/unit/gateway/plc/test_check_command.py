@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from gateway import cli
-from gateway.plc import target
+from gateway.plc import acceptance_report, check_command, target
 from gateway.plc.target import TargetError, Wish
 from protocols.codec import StringOrder, WordOrder
 
@@ -35,6 +35,12 @@ def test_wrong_usage(arguments: tuple[str, ...], told: str, capsys: pytest.Captu
         run(*arguments)
     assert ended.value.code == 2
     assert told in capsys.readouterr().err
+
+
+def test_what_is_written_out_is_what_there_is() -> None:
+    assert check_command.WORD_ORDERS == tuple(WordOrder)
+    assert check_command.STRING_ORDERS == tuple(StringOrder)
+    assert set(check_command.REPORTS) == acceptance_report.WRITERS.keys()
 
 
 @pytest.mark.parametrize(
