@@ -38,8 +38,8 @@ def test_wrong_usage(arguments: tuple[str, ...], told: str, capsys: pytest.Captu
 
 
 def test_what_is_written_out_is_what_there_is() -> None:
-    assert check_command.WORD_ORDERS == tuple(WordOrder)
-    assert check_command.STRING_ORDERS == tuple(StringOrder)
+    assert tuple(WordOrder) == check_command.WORD_ORDERS
+    assert tuple(StringOrder) == check_command.STRING_ORDERS
     assert set(check_command.REPORTS) == acceptance_report.WRITERS.keys()
 
 
