@@ -7,18 +7,21 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from gateway.plc import check_command
+
 STYLES = ("sequence", "bits")
 KINDS = ("table", "st", "scl", "gvl", "plcopen", "l5x", "sheet")
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Put the group into the command line of `gateway`."""
-    text = "the PLC's side: files to import, PLC families"
+    text = "the PLC's side: files to import, PLC families, acceptance of a link"
     group = commands.add_parser("plc", help=text, description=text[0].upper() + text[1:] + ".")
     own = group.add_subparsers(required=True, metavar="COMMAND", title="commands")
     _add_export(own)
     _add_families(own)
     _add_diagram(own)
+    check_command.add(own)
 
 
 def _parser(
