@@ -18,6 +18,7 @@ from benchmarks.report import Table
 
 BENCHMARKS = {
     "reads": "modbus_server",
+    "client": "client_reads",
     "polls": "polls",
     "many": "many",
     "path": "path",

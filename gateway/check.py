@@ -22,9 +22,12 @@ from gateway.probe import Probed, probe
 from gateway.recipe import Recipe, RecipeError
 from protocols.modbus import serial_port
 from protocols.modbus.client_settings import ModbusClientConfig
+from protocols.modbus.registers import plc_address
 from protocols.modbus.rtu_settings import ModbusRtuServerConfig
 from protocols.modbus.server_settings import ModbusServerConfig
 
+SHOWN = 12
+"""Requests of a link that are told one by one."""
 SPACE_LOW = 2**30
 SPACE_NONE = 100 * 2**20
 EARLIEST = 1_767_225_600
@@ -200,7 +203,8 @@ def _look_at_link(
 ) -> None:
     link = station.link
     if isinstance(link, ModbusClientConfig):
-        item.add(f"link: PLC at {link.host}:{link.port}, unit {link.unit}; not contacted by this check")
+        below = item.add(f"link: PLC at {link.host}:{link.port}, unit {link.unit_id}; not contacted by this check")
+        _show_requests(below, link)
     elif isinstance(link, ModbusServerConfig):
         text = f"link: Modbus server at {link.host}:{link.port}, unit {link.unit}"
         reason = None if (link.host, link.port) in told else computer.port(link.host, link.port)
@@ -219,6 +223,18 @@ def _look_at_link(
     if tls := getattr(link, "tls", None):
         for text, level in cert_review.review(tls, computer.clock()):
             item.add(text, Status(level))
+
+
+def _show_requests(item: Item, link: ModbusClientConfig) -> None:
+    """Where the PLC is read and written: what the person who programs it has to provide."""
+    plan = link.plan()
+    for verb, requests in (("reads", plan.reads), ("writes", [write.request for write in plan.writes])):
+        places = sorted(
+            (plc_address(r.table, r.address), plc_address(r.table, r.address + r.count - 1), r.count) for r in requests
+        )
+        told = ", ".join(first if count == 1 else f"{first} to {last}" for first, last, count in places[:SHOWN])
+        more = f" and {len(places) - SHOWN} more" if len(places) > SHOWN else ""
+        item.add(f"{verb} {told}{more}: {len(places)} request{'s' * (len(places) != 1)}")
 
 
 def _look_at_recipes(item: Item, station: StationConfig, loaded: Loaded, computer: Computer) -> None:

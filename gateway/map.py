@@ -10,6 +10,7 @@ from typing import TextIO
 from gateway.config import GatewayConfig, StationConfig
 from protocols.codec import StringOrder, WordOrder
 from protocols.faults import CATALOGUE, FaultClass
+from protocols.modbus.client_fields import Area, field_of, words_of
 from protocols.modbus.client_settings import ModbusClientConfig
 from protocols.modbus.registers import (
     CONTROL_BITS,
@@ -75,41 +76,62 @@ def rows_of(station: StationConfig) -> Iterator[Row]:
     if not isinstance(link, ModbusLink):
         return
     for field in FIELDS:
-        places = _places(link, field)
-        if not places:
+        found = _served(link, field) if isinstance(link, ServedLink) else _polled(link, field)
+        if found is None:
             continue
-        (table, pdu), *mirror = places
-        copy = mirror[0][1] if mirror else None
+        copy = found.mirror
         yield Row(
             station=station.name,
-            unit=link.unit,
+            unit=link.unit if isinstance(link, ServedLink) else link.unit_id,
             block=field.block.value,
             name=field.name,
-            type=f"STRING[{2 * field.words}]" if field.type is Type.STRING else field.type.value,
-            words=field.words,
-            table=_TABLE[table],
-            pdu=pdu,
-            address=plc_address(table, pdu),
+            type=f"STRING[{2 * found.words}]" if field.type is Type.STRING else found.type.value,
+            words=found.words,
+            table=_TABLE[found.table],
+            pdu=found.pdu,
+            address=plc_address(found.table, found.pdu),
             mirror_pdu=copy,
             mirror_address="" if copy is None else plc_address(Table.HOLDING, copy),
-            order=_order(field, link.word_order, link.string_order),
+            order=_order(field, found.type, link.word_order, link.string_order),
             access="write" if field.block is Block.COMMAND else "read",
             meaning=field.meaning,
         )
 
 
-def _places(link: ModbusLink, field: Field) -> tuple[tuple[Table, int], ...]:
-    """Table and PDU address of a field, the preferred one first; in a PLC all blocks are holding registers."""
-    if isinstance(link, ServedLink):
-        return link.registers().places(field)
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """Where a field lies, the preferred place first, and what it is there."""
+
+    table: Table
+    pdu: int
+    type: Type
+    words: int
+    mirror: int | None = None
+
+
+def _served(link: ServedLink, field: Field) -> _Found:
+    (table, pdu), *mirror = link.registers().places(field)
+    return _Found(table, pdu, field.type, field.words, mirror[0][1] if mirror else None)
+
+
+def _polled(link: ModbusClientConfig, field: Field) -> _Found | None:
+    """In a PLC, blocks are holding registers; there is no signature, nor what nobody mapped."""
     if field.block is Block.SIGNATURE:
-        return ()
-    base = link.command_address if field.block is Block.COMMAND else link.status_address
-    return ((Table.HOLDING, base + field.word),)
+        return None
+    area = _area(link, field.block)
+    if isinstance(area, int):
+        return _Found(Table.HOLDING, area + field.word, field.type, field.words)
+    if (mapped := area.get(field.name)) is None:
+        return None
+    return _Found(mapped.table, mapped.address, mapped.type or field.type, words_of(field, mapped))
 
 
-def _order(field: Field, word_order: WordOrder, string_order: StringOrder) -> str:
-    if field.type in (Type.UDINT, Type.REAL):
+def _area(link: ModbusClientConfig, block: Block) -> Area:
+    return link.command_area if block is Block.COMMAND else link.outputs_area
+
+
+def _order(field: Field, kind: Type, word_order: WordOrder, string_order: StringOrder) -> str:
+    if kind in (Type.UDINT, Type.REAL):
         return word_order.value
     return string_order.value if field.type is Type.STRING else ""
 
@@ -131,6 +153,35 @@ def bits_of(station: StationConfig) -> Iterator[Row]:
                 address=plc_address(*place) if place else word.address,
                 mirror_pdu=None,
                 mirror_address="",
+                meaning=bit.meaning,
+            )
+    if isinstance(link, ModbusClientConfig):
+        yield from _single_bits(station.name, link)
+
+
+def _single_bits(station: str, link: ModbusClientConfig) -> Iterator[Row]:
+    """The bits that were mapped one by one, each where it lies; behind the point stands the bit of the register."""
+    for block in (Block.COMMAND, Block.STATUS):
+        area = _area(link, block)
+        for name, mapped in area.items() if not isinstance(area, int) else ():
+            field, bit = field_of(name, command=block is Block.COMMAND)
+            if bit is None:
+                continue
+            place = plc_address(mapped.table, mapped.address) + ("" if mapped.bit is None else f".{mapped.bit}")
+            yield Row(
+                station=station,
+                unit=link.unit_id,
+                block=field.block.value,
+                name=f"{field.name}.{bit.number} {bit.name}",
+                type="BOOL",
+                words=0,
+                table=_TABLE[mapped.table],
+                pdu=mapped.address,
+                address=place,
+                mirror_pdu=None,
+                mirror_address="",
+                order="",
+                access="write" if block is Block.COMMAND else "read",
                 meaning=bit.meaning,
             )
 
@@ -181,23 +232,47 @@ def _station(station: StationConfig) -> Iterator[str]:
         yield f"The link is {link.kind}: there are no registers."
         return
     role = "The PLC polls the gateway" if isinstance(link, ServedLink) else "The gateway polls the PLC"
+    unit = link.unit if isinstance(link, ServedLink) else link.unit_id
     byte = "high" if link.string_order is StringOrder.BIG else "low"
     place = link.line().text if isinstance(link, ModbusRtuServerConfig) else f"{link.host}:{link.port}"
-    yield f"{role} at {place}, unit {link.unit}. UDINT and REAL are {link.word_order.value}; the first"
-    yield f"character of a word is its {byte} byte. Words that are not listed are reserved and read 0."
+    yield f"{role} at {place}, unit {unit}. UDINT and REAL are {link.word_order.value}; the first"
+    blocks = isinstance(link, ServedLink) or not link.scattered
+    rest = "Words that are not listed are reserved and read 0." if blocks else "What is not listed is left alone."
+    yield f"character of a word is its {byte} byte. {rest}"
     everything = tuple(rows_of(station))
-    own = [row for row in everything if row.block == Block.COMMAND.value]
-    shown = [row for row in everything if row.block != Block.COMMAND.value]
-    for title, part in (("Command: the PLC writes", own), ("Status and result: the gateway writes", shown)):
+    single = tuple(_single_bits(station.name, link)) if isinstance(link, ModbusClientConfig) else ()
+    for title, block in (("Command: the PLC writes", Block.COMMAND), ("Status and result: the gateway writes", None)):
+        whole = isinstance(link, ServedLink) or isinstance(_area(link, block or Block.STATUS), int)
+        part = [row for row in everything + single if (row.block == Block.COMMAND.value) is (block is not None)]
         yield ""
         yield f"### {title}"
         yield ""
-        yield from _words(part)
+        yield from _words(part) if whole else _scattered(part)
     for name, bits in _BITS.items():
+        if not any(row.name == name for row in everything):
+            continue
         yield ""
         yield f"### Bits of {name}"
         yield ""
         yield from _bit_table(name, bits, link.registers() if isinstance(link, ServedLink) else None)
+
+
+def _scattered(part: list[Row]) -> Iterator[str]:
+    """Fields mapped one by one: each says its table."""
+    head = ("table", "PDU", "address", "name", "type", "order", "meaning")
+    body = (
+        (
+            row.table,
+            _span(str(row.pdu), row.pdu, row.words or 1),
+            row.address,
+            row.name,
+            row.type,
+            row.order,
+            row.meaning,
+        )
+        for row in part
+    )
+    return _table(head, body)
 
 
 def _words(part: list[Row]) -> Iterator[str]:

@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 
 from protocols.link import Link, MapError
 from protocols.modbus.client_fields import Area, Mapped, client_map
+from protocols.modbus.client_map import ClientMap
 from protocols.modbus.client_rules import Extent, check_fields, extents
 from protocols.modbus.quirks import STANDARD, Quirks
 from protocols.modbus.registers import ADDRESSES, COMMAND_WORDS, OUTPUT_WORDS, Table, Type
@@ -82,7 +83,7 @@ class ModbusClientConfig(Orders):
                 )
             return self
         try:
-            client_map(command, status, self.word_order, self.quirks)
+            self.plan()
             check_fields(command, status)
         except MapError as error:
             raise ValueError(f"fields: {error}") from error
@@ -99,6 +100,15 @@ class ModbusClientConfig(Orders):
         """Where status and result are written: a block or fields."""
         places = self.fields.outputs
         return self.status_address if places is None else _mapped(places)
+
+    @property
+    def scattered(self) -> bool:
+        """Whether any field is mapped by itself."""
+        return self.fields.command is not None or self.fields.outputs is not None
+
+    def plan(self) -> ClientMap:
+        """The requests that read and write it."""
+        return client_map(self.command_area, self.outputs_area, self.word_order, self.quirks)
 
     def extents(self) -> Iterator[tuple[str, Extent]]:
         """All places in the PLC that this station takes, with the key that says so."""
@@ -138,7 +148,7 @@ class ModbusClientConfig(Orders):
 
         return ClientLink(
             (connection or self.connection()).turn(),
-            client_map(self.command_area, self.outputs_area, self.word_order, self.quirks),
+            self.plan(),
             unit=self.unit_id,
             scan=self.scan_ms / 1000,
             codec=self.codec(),

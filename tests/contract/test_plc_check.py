@@ -19,7 +19,7 @@ from gateway.plc.target import Target, Wish, server_target
 from protocols.codec import Codec, StringOrder, WordOrder
 from protocols.handshake import CycleSettings
 from protocols.signals import Command, CommandCode, Control, Outputs, StatusBit
-from simulators.carriers import ModbusSlave
+from simulators.slave import ModbusSlave
 from tests.played_gateway import PlayedGateway
 
 FEW = Wishes(parts=3)

@@ -189,10 +189,12 @@ async def line(
     scan: float = 0.01,
     gives_up: float = 2.0,
     watch: bool = True,
+    pardoned: tuple[str, ...] = (),
 ) -> AsyncIterator[Line]:
     """PLC and observer at work on a gateway; at the end the oracle speaks, and the PLC's watch.
 
-    `slave_port`: the PLC is a Modbus server there, which the gateway polls.
+    `slave_port`: the PLC is a Modbus server there, which the gateway polls. `pardoned`: how sentences of
+    either begin that this line may hear.
     """
     evidence = stand.evidence[station]
     tap = Tap(evidence, style)
@@ -203,11 +205,12 @@ async def line(
     observer = Observer(evidence, Master(slave_port or stand.port, 1 if slave_port else unit), in_plc=bool(slave_port))
     async with task(plc.run(), "PLC"), task(observer.run(), "observer"):
         yield Line(stand, plc, observer)
-    judge(stand, station)
-    assert not watch or tap.ok, [f"{v.rule}: {v.text}" for v in tap.violations]
+    judge(stand, station, pardoned)
+    seen = [text for v in tap.violations if not (text := f"{v.rule}: {v.text}").startswith(pardoned)]
+    assert not watch or tap.ok or (pardoned and not seen), seen
 
 
-def judge(stand: Stand, station: str = "cell1") -> None:
+def judge(stand: Stand, station: str = "cell1", pardoned: tuple[str, ...] = ()) -> None:
     """Hold the evidence against the invariants."""
     evidence = stand.evidence[station]
     if stand.running:
@@ -215,5 +218,5 @@ def judge(stand: Stand, station: str = "cell1") -> None:
         stand.runs[-1].log = stand.log()
     evidence.read_at = time.time()
     evidence.rows = stand.history(station)
-    broken = oracle.violations(evidence)
+    broken = [text for text in oracle.violations(evidence) if not text.startswith(pardoned)]
     assert not broken, "\n".join(broken)

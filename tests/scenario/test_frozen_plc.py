@@ -74,7 +74,7 @@ def check_verdicts(stand: Stand, bench: Bench) -> None:
         assert row.judgement in (bench.verdict(row.trigger.part_id), Judgement.FAULT)
 
 
-async def test_c11_the_gateway_polls_a_plc_that_freezes(new_stand: NewStand, bench: Bench) -> None:
+async def test_c11_d19_the_gateway_polls_a_plc_that_freezes(new_stand: NewStand, bench: Bench) -> None:
     port = free_port()
     stand = new_stand({"link": client_link(port)})
     await stand.start()

@@ -208,3 +208,33 @@ def test_a_branch_is_as_bad_as_its_worst_line(worst: Status) -> None:
 
 def test_the_clock_limit_lies_in_the_past() -> None:
     assert time.gmtime(checks.EARLIEST)[:3] == (2026, 1, 1)
+
+
+def test_where_a_plc_is_polled_is_told(config: Path) -> None:
+    link = "{kind: modbus_client, host: plc, quirks: {max_write: 40}}"
+    config.write_text(CONFIG.replace("{kind: modbus_server, port: 5020, unit: 1}", link))
+    text = "\n".join(check(config, computer()).lines())
+    assert "PLC at plc:502, unit 1; not contacted by this check" in text
+    assert "reads 40001 to 40032: 1 request\n" in text
+    assert "writes 40101 to 40140, 40141 to 40164: 2 requests\n" in text
+
+
+def test_mapped_fields_are_told_where_they_lie(config: Path) -> None:
+    fields = (
+        "{command: {CONTROL: 40, TRIGGER_SEQ: 50}, outputs: {HEARTBEAT: 60, JUDGEMENT: 61, "
+        "STATUS.READY: {table: coil, address: 7}, STATUS.TRIGGER_ACK: {table: coil, address: 8}, "
+        "STATUS.RESULT_VALID: {table: coil, address: 9}}}"
+    )
+    link = f"{{kind: modbus_client, host: plc, fields: {fields}}}"
+    config.write_text(CONFIG.replace("{kind: modbus_server, port: 5020, unit: 1}", link))
+    text = "\n".join(check(config, computer()).lines())
+    assert "reads 40041, 40051: 2 requests\n" in text
+    assert "writes 00008 to 00010, 40061 to 40062: 2 requests\n" in text
+
+
+def test_a_field_that_cannot_be_is_told_with_its_place(config: Path) -> None:
+    link = "{kind: modbus_client, host: plc, fields: {command: {CONTROL: 40, TRIGER_SEQ: 50}}}"
+    config.write_text(CONFIG.replace("{kind: modbus_server, port: 5020, unit: 1}", link))
+    (error,) = errors(check(config, computer()))
+    assert "stations[0].link" in error
+    assert "TRIGER_SEQ is no field of the command block; did you mean TRIGGER_SEQ?" in error

@@ -248,6 +248,33 @@ def test_two_stations_may_not_share_words_of_one_plc(place: Path) -> None:
     assert warnings(place) == []
 
 
+def two_clients(place: Path, first: str, second: str) -> None:
+    link = "link: {kind: modbus_client, host: plc, unit: 1, %s}"
+    change(place, "link: {kind: modbus_server, host: 127.0.0.1, port: 5020, unit: 1, word_order: CDAB}", link % first)
+    change(place, "link: {kind: modbus_server, host: 127.0.0.1, port: 5020, unit: 2}", link % second)
+
+
+def test_two_stations_may_read_one_field_but_not_write_one(place: Path) -> None:
+    outputs = "HEARTBEAT: %d, STATUS.READY: {address: %d, bit: %d}, RESULT_SEQ: %d, TRIGGER_SEQ: %d, JUDGEMENT: %d"
+    fields = (
+        "fields: {command: {CONTROL.ENABLE: {address: 5, bit: 0}, TRIGGER_SEQ: %d, RESULT_ACK_SEQ: %d}, outputs: {%s}}"
+    )
+    first = fields % (6, 7, outputs % (20, 21, 0, 22, 23, 24))
+    two_clients(place, first, fields % (8, 9, outputs % (30, 21, 1, 32, 33, 34)))
+    (problem,) = problems(place)
+    assert (
+        "stations[1].link.fields: STATUS.READY at 21 overlaps STATUS.READY at 21 of stations[0] in one PLC" in problem
+    )
+    change(place, "STATUS.READY: {address: 21, bit: 1}", "STATUS.READY: {address: 31, bit: 1}")
+    assert warnings(place) == []
+
+
+def test_stations_that_share_the_one_connection_of_a_plc_describe_it_alike(place: Path) -> None:
+    two_clients(place, "quirks: {one_connection: true}", "command_address: 200, status_address: 300")
+    (problem,) = problems(place)
+    assert "stations[1].link.quirks: plc:502 has one connection, which stations[0] shares with other quirks" in problem
+
+
 @pytest.mark.parametrize(
     ("first", "second", "expected"),
     [

@@ -122,3 +122,61 @@ def test_the_page_in_the_documentation_is_current() -> None:
     register_map.write_markdown(configuration.load(ROOT / "configs" / "demo.yaml"), out)
     page = (ROOT / "docs" / "register-map.md").read_text("utf-8")
     assert page == out.getvalue(), "run `gateway map configs/demo.yaml > docs/register-map.md`"
+
+
+FIELDS: dict[str, object] = {
+    "command": {
+        "CONTROL.ENABLE": {"table": "coil", "address": 8},
+        "TRIGGER_SEQ": 40,
+        "RESULT_ACK_SEQ": 41,
+        "PART_ID": {"address": 42, "type": "UINT"},
+        "SERIAL": {"address": 50, "words": 8},
+    },
+    "outputs": {
+        "STATUS.READY": {"address": 60, "bit": 3},
+        "HEARTBEAT": 61,
+        "RESULT_SEQ": 70,
+        "TRIGGER_SEQ": 71,
+        "JUDGEMENT": {"address": 72, "type": "UDINT"},
+    },
+}
+
+
+def test_mapped_fields_are_listed_where_they_lie_and_no_others() -> None:
+    config = build({"kind": "modbus_client", "host": "plc", "word_order": "CDAB", "fields": FIELDS})
+    rows = {(row.access, row.name): row for row in register_map.rows(config)}
+    assert {name for _, name in rows} == {
+        "TRIGGER_SEQ", "RESULT_ACK_SEQ", "PART_ID", "SERIAL", "HEARTBEAT", "RESULT_SEQ", "JUDGEMENT"
+    }  # fmt: skip
+    assert (rows["write", "TRIGGER_SEQ"].address, rows["read", "TRIGGER_SEQ"].address) == ("40041", "40072")
+    part, verdict = rows["write", "PART_ID"], rows["read", "JUDGEMENT"]
+    assert (part.type, part.words, part.order) == ("UINT", 1, "")
+    assert (verdict.type, verdict.words, verdict.order) == ("UDINT", 2, "CDAB")
+    assert rows["write", "SERIAL"].type == "STRING[16]"
+    bits = {row.name: row for row in register_map.bits_of(config.stations[0])}
+    assert {name: (row.table, row.address, row.access) for name, row in bits.items()} == {
+        "CONTROL.0 ENABLE": ("coil", "00009", "write"),
+        "STATUS.1 READY": ("holding", "40061.3", "read"),
+    }
+
+
+def test_a_page_of_mapped_fields_says_the_table_of_each() -> None:
+    out = io.StringIO()
+    register_map.write_markdown(
+        build({"kind": "modbus_client", "host": "plc", "fields": {"command": FIELDS["command"]}}), out
+    )
+    text = out.getvalue()
+    assert "| coil | 8 | 00009 | CONTROL.0 ENABLE | BOOL |" in text
+    assert "| holding | 50-57 | 40051 | SERIAL | STRING[16] |" in text
+    assert "| 118-119 | 40119 | PART_ID | UDINT |" in text  # the outputs are a block
+    assert "What is not listed is left alone." in text
+    assert "### Bits of CONTROL" not in text
+    assert "### Bits of STATUS" in text
+
+
+def test_fields_are_in_the_csv_too() -> None:
+    out = io.StringIO(newline="")
+    register_map.write_csv(build({"kind": "modbus_client", "host": "plc", "fields": FIELDS}), out)
+    read = {row["name"]: row for row in csv.DictReader(io.StringIO(out.getvalue(), newline=""))}
+    assert read["STATUS.1 READY"]["address"] == "40061.3"
+    assert read["HEARTBEAT"]["pdu"] == "61"
