@@ -122,7 +122,7 @@ class PlcRole:
         _ACTIONS[move.action](self, outputs)
 
     def _control(self, bit: Control, on: bool) -> None:
-        control = self._command.control | bit if on else self._command.control & ~bit
+        control = self._command.control | bit if on else self._command.control & ~int(bit)  # user bits stay
         self._command = replace(self._command, control=int(control))
 
     def _valid(self, o: Outputs) -> bool:

@@ -182,7 +182,7 @@ class _NotAgreedError(Exception):
 
 def _agree(host: str, notice: str, options: argparse.Namespace) -> None:
     """Say what will happen; ask before it happens to another computer."""
-    from gateway.plc.target import loopback
+    from protocols.modbus.admission import loopback
 
     sys.stderr.write(textwrap.fill(notice, WIDTH) + "\n")
     if options.yes or loopback(host):

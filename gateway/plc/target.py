@@ -18,16 +18,6 @@ if TYPE_CHECKING:
 _EVERYWHERE = ("", "0.0.0.0", "::", "*")  # noqa: S104 - compared, not bound
 
 
-def loopback(host: str) -> bool:
-    """Whether only this computer itself can be meant."""
-    import ipaddress
-
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
 class TargetError(Exception):
     """What was asked for does not fit together: one sentence with the remedy."""
 

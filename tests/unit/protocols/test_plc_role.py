@@ -125,3 +125,14 @@ def test_a_second_request_while_busy_is_a_mistake_of_the_program() -> None:
     rig.plc.request(5, rig.now)
     with pytest.raises(ValueError, match="still being inspected"):
         rig.plc.request(6, rig.now)
+
+
+def test_the_user_bits_of_control_stay() -> None:
+    rig = Rig(Style.BITS)
+    rig.plc.write(control=0x8100 | Control.ENABLE)
+    rig.scan()
+    rig.plc.request(5, rig.now)
+    rig.scan()
+    assert rig.plc.command.control == 0x8100 | Control.ENABLE | Control.TRIGGER
+    rig.scan(bits=READY | StatusBit.TRIGGER_ACK)
+    assert rig.plc.command.control == 0x8100 | Control.ENABLE
