@@ -112,11 +112,3 @@ def test_a_gateway_on_all_addresses_is_looked_for_on_this_computer(tmp_path: Pat
     assert target.server_target(Wish(config=file)).host == "127.0.0.2"
     with pytest.raises(TargetError, match="no station"):
         target.server_target(Wish(config=file, station="other"))
-
-
-@pytest.mark.parametrize(
-    ("host", "own"),
-    [("127.0.0.1", True), ("localhost", True), ("::1", True), ("10.0.0.1", False), ("plc.example", False)],
-)
-def test_loopback(host: str, own: bool) -> None:
-    assert target.loopback(host) is own

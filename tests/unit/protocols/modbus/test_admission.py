@@ -197,3 +197,11 @@ def test_leaving_twice_is_leaving_once() -> None:
 )  # fmt: skip
 def test_which_addresses_are_this_computer_alone(address: str, here: bool) -> None:
     assert loopback(address) is here
+
+
+@pytest.mark.parametrize(
+    ("host", "own"),
+    [("127.0.0.1", True), ("localhost", True), ("::1", True), ("10.0.0.1", False), ("plc.example", False)],
+)
+def test_only_this_computer_itself_is_loopback(host: str, own: bool) -> None:
+    assert loopback(host) is own
