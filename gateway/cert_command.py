@@ -123,22 +123,22 @@ def _named(files: list[Path]) -> Iterator[tuple[Path, str | Exception]]:
             yield file, ""
             continue
         try:
-            stations = config.load(file).stations
+            loaded = config.load(file)
         except config.ConfigError as error:
             yield file, error
             continue
-        for station in stations:
-            tls = getattr(station.link, "tls", None)
+        for part in (*loaded.stations, *loaded.devices):
+            tls = getattr(part.link, "tls", None)
             if tls is None:
                 continue
-            yield tls.certificate, f"{station.name}: our own"
+            yield tls.certificate, f"{part.name}: our own"
             try:
                 places = dict.fromkeys(path for path, _ in trusted(tls.trust or tls.pinned))
             except LinkError as error:
                 yield tls.certificate, error
                 continue
             for path in places:
-                yield path, f"{station.name}: trusted"
+                yield path, f"{part.name}: trusted"
 
 
 def _trust(options: argparse.Namespace) -> int:

@@ -10,7 +10,7 @@ from typing import TextIO
 from gateway.config import GatewayConfig, StationConfig
 from protocols.codec import StringOrder, WordOrder
 from protocols.faults import CATALOGUE, FaultClass
-from protocols.modbus.client_settings import ModbusClientConfig
+from protocols.modbus.polled_settings import PolledConfig
 from protocols.modbus.registers import (
     CONTROL_BITS,
     FIELDS,
@@ -24,10 +24,10 @@ from protocols.modbus.registers import (
     Type,
     plc_address,
 )
-from protocols.modbus.rtu_settings import ModbusRtuServerConfig
+from protocols.modbus.rtu_settings import ModbusRtuServerConfig, SerialConfig
 from protocols.modbus.server_settings import ModbusServerConfig
 
-ModbusLink = ModbusServerConfig | ModbusRtuServerConfig | ModbusClientConfig
+ModbusLink = ModbusServerConfig | ModbusRtuServerConfig | PolledConfig
 ServedLink = ModbusServerConfig | ModbusRtuServerConfig
 """The PLC polls: the gateway has the registers."""
 
@@ -82,7 +82,7 @@ def rows_of(station: StationConfig) -> Iterator[Row]:
         copy = mirror[0][1] if mirror else None
         yield Row(
             station=station.name,
-            unit=link.unit,
+            unit=_unit(link),
             block=field.block.value,
             name=field.name,
             type=f"STRING[{2 * field.words}]" if field.type is Type.STRING else field.type.value,
@@ -96,6 +96,10 @@ def rows_of(station: StationConfig) -> Iterator[Row]:
             access="write" if field.block is Block.COMMAND else "read",
             meaning=field.meaning,
         )
+
+
+def _unit(link: ModbusLink) -> int:
+    return link.unit_id if isinstance(link, PolledConfig) else link.unit
 
 
 def _places(link: ModbusLink, field: Field) -> tuple[tuple[Table, int], ...]:
@@ -182,8 +186,8 @@ def _station(station: StationConfig) -> Iterator[str]:
         return
     role = "The PLC polls the gateway" if isinstance(link, ServedLink) else "The gateway polls the PLC"
     byte = "high" if link.string_order is StringOrder.BIG else "low"
-    place = link.line().text if isinstance(link, ModbusRtuServerConfig) else f"{link.host}:{link.port}"
-    yield f"{role} at {place}, unit {link.unit}. UDINT and REAL are {link.word_order.value}; the first"
+    place = link.line().text if isinstance(link, SerialConfig) else link.place
+    yield f"{role} at {place}, unit {_unit(link)}. UDINT and REAL are {link.word_order.value}; the first"
     yield f"character of a word is its {byte} byte. Words that are not listed are reserved and read 0."
     everything = tuple(rows_of(station))
     own = [row for row in everything if row.block == Block.COMMAND.value]
