@@ -31,6 +31,7 @@ from protocols import links
 from protocols.link import Link
 from protocols.modbus.rtu_settings import ModbusRtuServerConfig
 from protocols.modbus.server_settings import ModbusServerConfig
+from protocols.modbus.sharing import Sharing
 from protocols.signals import Judgement
 
 if TYPE_CHECKING:
@@ -55,7 +56,10 @@ class Gateway:
         self.config = config
         self.history = History(config.data_dir / "history.sqlite3", boot_id=boot_id, trouble=self._store_trouble)
         self.stop = asyncio.Event()
-        built, services = links.build([s.link for s in config.stations], self._link_event)
+        configured = [station.link for station in config.stations]
+        sharing = Sharing([*configured, *(device.link for device in config.devices)])
+        names = [station.name for station in config.stations]
+        built, services = links.build(configured, self._link_event, names, sharing)
         self.services = services
         self.stations: list[Station] = []
         self.pools: list[WorkerPool] = []
@@ -69,10 +73,10 @@ class Gateway:
         self.tags: TagBook | None = None
         self._equipment: list[StationTags] = []
         if config.devices:
-            self._equip()
+            self._equip(sharing)
         self._links = built
 
-    def _equip(self) -> None:
+    def _equip(self, sharing: Sharing) -> None:
         """Devices, and what the stations do with them; imported here, as a line without devices starts without."""
         from gateway.station_tags import StationTags
         from gateway.tags import TagBook
@@ -81,7 +85,7 @@ class Gateway:
         for config, station in zip(self.config.stations, self.stations, strict=True):
             self._equipment.append(StationTags(config.tags, self.tags, station))
             station.equip(self._equipment[-1])
-        self.tags.build()
+        self.tags.build(sharing)
 
     async def run(self) -> None:
         """Serve until `stop` is set; LinkError, HistoryError or GaveUpError when that is impossible."""

@@ -123,22 +123,24 @@ def _named(files: list[Path]) -> Iterator[tuple[Path, str | Exception]]:
             yield file, ""
             continue
         try:
-            stations = config.load(file).stations
+            loaded = config.load(file)
         except config.ConfigError as error:
             yield file, error
             continue
-        for station in stations:
-            tls = getattr(station.link, "tls", None)
+        links: list[tuple[str, object]] = [(station.name, station.link) for station in loaded.stations]
+        links += [(device.name, device.link) for device in loaded.devices]
+        for name, link in links:
+            tls = getattr(link, "tls", None)
             if tls is None:
                 continue
-            yield tls.certificate, f"{station.name}: our own"
+            yield tls.certificate, f"{name}: our own"
             try:
                 places = dict.fromkeys(path for path, _ in trusted(tls.trust or tls.pinned))
             except LinkError as error:
                 yield tls.certificate, error
                 continue
             for path in places:
-                yield path, f"{station.name}: trusted"
+                yield path, f"{name}: trusted"
 
 
 def _trust(options: argparse.Namespace) -> int:

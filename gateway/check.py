@@ -22,8 +22,11 @@ from gateway.probe import Probed, probe
 from gateway.recipe import Recipe, RecipeError
 from protocols.modbus import serial_port
 from protocols.modbus.client_settings import ModbusClientConfig
+from protocols.modbus.device_settings import DeviceConfig
+from protocols.modbus.polled_settings import PolledConfig
 from protocols.modbus.registers import plc_address
-from protocols.modbus.rtu_settings import ModbusRtuServerConfig
+from protocols.modbus.rtu_settings import ModbusRtuServerConfig, SerialConfig
+from protocols.modbus.security_settings import ClientTls, ServerTls
 from protocols.modbus.server_settings import ModbusServerConfig
 
 SHOWN = 12
@@ -162,10 +165,9 @@ def check(path: Path, computer: Computer | None = None) -> Report:
     computer = computer or this_computer()
     running = computer.running(loaded.config.data_dir)
     _look_at_computer(root.add("computer"), loaded.config, computer, running)
-    for device in loaded.config.devices:
-        text = f"device {device.name}: {len(device.tags)} tags at {device.link.where}; not contacted by this check"
-        root.add(text)
     told: set[tuple[str, int]] = set()
+    for device in loaded.config.devices:
+        _look_at_device(root, device, computer, told)
     for station in loaded.config.stations:
         item = root.add(f"station {station.name}")
         _look_at_link(item, station, computer, running, told)
@@ -203,7 +205,7 @@ def _look_at_link(
 ) -> None:
     link = station.link
     if isinstance(link, ModbusClientConfig):
-        below = item.add(f"link: PLC at {link.host}:{link.port}, unit {link.unit_id}; not contacted by this check")
+        below = item.add(f"link: PLC at {link.where}; not contacted by this check")
         _show_requests(below, link)
     elif isinstance(link, ModbusServerConfig):
         text = f"link: Modbus server at {link.host}:{link.port}, unit {link.unit}"
@@ -214,18 +216,35 @@ def _look_at_link(
         else:
             item.add(f"{text}; {reason}" if reason else text, Status.ERROR if reason else Status.OK)
     elif isinstance(link, ModbusRtuServerConfig):
-        text = f"link: Modbus RTU server on {link.line().text}, unit {link.unit}"
-        reason = None if (link.device, 0) in told else computer.device(link.device)
-        told.add((link.device, 0))
-        item.add(f"{text}; {reason}" if reason else text, Status.ERROR if reason else Status.OK)
+        _look_at_line(item, f"link: Modbus RTU server on {link.line().text}, unit {link.unit}", link, computer, told)
+    elif isinstance(link, SerialConfig):
+        _look_at_line(item, f"link: PLC at {link.where}; not contacted by this check", link, computer, told)
     else:
         item.add("link: loopback; no PLC can reach this station", Status.WARNING)
-    if tls := getattr(link, "tls", None):
-        for text, level in cert_review.review(tls, computer.clock()):
-            item.add(text, Status(level))
+    _look_at_tls(item, getattr(link, "tls", None), computer)
 
 
-def _show_requests(item: Item, link: ModbusClientConfig) -> None:
+def _look_at_device(root: Item, device: DeviceConfig, computer: Computer, told: set[tuple[str, int]]) -> None:
+    link = device.link
+    text = f"device {device.name}: {len(device.tags)} tags at {link.where}; not contacted by this check"
+    if isinstance(link, SerialConfig):
+        _look_at_line(root, text, link, computer, told)
+    else:
+        _look_at_tls(root.add(text), link.tls, computer)
+
+
+def _look_at_line(item: Item, text: str, link: SerialConfig, computer: Computer, told: set[tuple[str, int]]) -> None:
+    reason = None if (link.device, 0) in told else computer.device(link.device)
+    told.add((link.device, 0))
+    item.add(f"{text}; {reason}" if reason else text, Status.ERROR if reason else Status.OK)
+
+
+def _look_at_tls(item: Item, tls: ServerTls | ClientTls | None, computer: Computer) -> None:
+    for text, level in cert_review.review(tls, computer.clock()) if tls else ():
+        item.add(text, Status(level))
+
+
+def _show_requests(item: Item, link: PolledConfig) -> None:
     """Where the PLC is read and written: what the person who programs it has to provide."""
     plan = link.plan()
     for verb, requests in (("reads", plan.reads), ("writes", [write.request for write in plan.writes])):

@@ -5,20 +5,20 @@ from __future__ import annotations
 import binascii
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from gateway import validation, yamlfile
+from gateway.link_clashes import device_clashes, link_clash
 from gateway.settings import CycleConfig, GatewayConfig, LogConfig, PicturesConfig, StationConfig
 from gateway.tag_settings import StationTagsConfig
 from gateway.vision.settings import SimulatedCamera
 from gateway.yamlfile import Document, FileError, Location, Problem
-from protocols.modbus.client_settings import ModbusClientConfig
 from protocols.modbus.device_settings import DeviceConfig
-from protocols.modbus.rtu_settings import ModbusRtuServerConfig
-from protocols.modbus.server_settings import ModbusServerConfig, same_port
+from protocols.modbus.rtu_settings import ModbusRtuClientConfig, ModbusRtuServerConfig
+from protocols.modbus.server_settings import ModbusServerConfig
 
 if TYPE_CHECKING:
     from gateway.recipe import Recipe
@@ -108,6 +108,8 @@ def config_crc(config: GatewayConfig | StationConfig, recipes: Iterable[Recipe])
         del station["recipes"]
         station["camera"].pop("path", None)
         station["link"].pop("tls", None)
+    for device in content.get("devices", ()):
+        device["link"].pop("tls", None)
     content["recipes"] = [recipe.model_dump(mode="json") for recipe in recipes]
     text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
     return binascii.crc_hqx(text.encode("ascii"), 0xFFFF) or 1
@@ -134,10 +136,17 @@ def _place_paths(data: Any, folder: Path) -> None:
             place(recipes, index)
         if isinstance(camera, dict) and "path" in camera:
             place(camera, "path")
-        tls = link.get("tls") if isinstance(link, dict) else None
-        for key in ("certificate", "key", "trust", "pinned"):
-            if isinstance(tls, dict) and key in tls:
-                place(tls, key)
+        _place_tls(link, place)
+    devices = data.get("devices")
+    for device in devices if isinstance(devices, list) else ():
+        _place_tls(device.get("link") if isinstance(device, dict) else None, place)
+
+
+def _place_tls(link: Any, place: Callable[[Any, Any], None]) -> None:
+    tls = link.get("tls") if isinstance(link, dict) else None
+    for key in ("certificate", "key", "trust", "pinned"):
+        if isinstance(tls, dict) and key in tls:
+            place(tls, key)
 
 
 def _sound(document: Document, key: str, model: type[P]) -> dict[int, P]:
@@ -160,6 +169,7 @@ def _tag_mistakes(
         return
     from gateway import tag_names  # a line without devices starts without
 
+    yield from device_clashes(devices, stations)
     yield from tag_names.device_mistakes(devices)
     if len(devices) == len(document.at(("devices",)) or ()):  # a device that is wrong in itself has no names yet
         yield from tag_names.station_mistakes(stations, tag_names.known(devices.values()))
@@ -204,7 +214,7 @@ def mistakes(stations: dict[int, StationConfig]) -> Iterator[tuple[Location, str
         for place, text in _station_mistakes(station):
             yield (*here, *place), text
         for other in range(index):
-            if other in stations and (clash := _link_clash(stations[other].link, station.link)):
+            if other in stations and (clash := link_clash(stations[other].link, station.link)):
                 key, text = clash
                 yield (*here, "link", key), text.format(other=f"stations[{other}]")
                 break
@@ -233,62 +243,6 @@ def _station_mistakes(station: StationConfig) -> Iterator[tuple[Location, str]]:
             yield ("recipes", position), f"is the same folder as recipes[{folders[folder]}]; remove one of the two"
 
 
-def _link_clash(first: object, second: object) -> tuple[str, str] | None:
-    """The key of `second` that cannot be so beside `first`, and why."""
-    if isinstance(first, ModbusServerConfig) and isinstance(second, ModbusServerConfig):
-        return _server_clash(first, second)
-    if isinstance(first, ModbusClientConfig) and isinstance(second, ModbusClientConfig):
-        return _client_clash(first, second)
-    if isinstance(first, ModbusRtuServerConfig) and isinstance(second, ModbusRtuServerConfig):
-        return _serial_clash(first, second)
-    return None
-
-
-def _server_clash(first: ModbusServerConfig, second: ModbusServerConfig) -> tuple[str, str] | None:
-    if first.port != second.port:
-        return None
-    where = f"{second.host}:{second.port}"
-    if first.host != second.host:
-        if not same_port(first, second):
-            return None
-        return "host", f"{where} and {first.host}:{first.port} of {{other}} are the same port; use one host for both"
-    if first.unit == second.unit and (overlap := first.registers().overlap(second.registers())):
-        text = f"{second.unit} at {where} is already that of {{other}}; give each station at a port its own unit"
-        return "unit", f"{text}, or addresses of its own: {overlap} overlap"
-    if first.limits() != second.limits() or first.tls != second.tls:
-        text = f"{where} is shared with {{other}}, which sets other limits (max_connections, …_timeout_s, allow, plc"
-        return "port", f"{text}, connect…, unknown_unit) or tls; set the same, or use another port"
-    return None
-
-
-def _serial_clash(first: ModbusRtuServerConfig, second: ModbusRtuServerConfig) -> tuple[str, str] | None:
-    if first.place != second.place:
-        return None
-    if first.unit == second.unit:
-        text = f"{second.unit} on {second.place} is already that of {{other}}; give each station on a line its own unit"
-        return "unit", text
-    if first.setup() != second.setup():
-        text = f"{second.place} is shared with {{other}}, which sets the line up differently"
-        return "device", f"{text} (baud, parity, stop_bits, rs485, echo, …); set the same"
-    return None
-
-
-def _client_clash(first: ModbusClientConfig, second: ModbusClientConfig) -> tuple[str, str] | None:
-    if first.place != second.place:
-        return None
-    if (first.quirks.one_connection or second.quirks.one_connection) and not first.may_share(second):
-        text = f"{second.place} has one connection, which {{other}} shares with other quirks or time-outs"
-        return "quirks", f"{text}; set the same for both"
-    if first.unit_id != second.unit_id:
-        return None
-    taken = list(first.extents())
-    for key, mine in second.extents():
-        for _, other in taken:
-            if mine.clashes(other):
-                return key, f"{mine.span} overlaps {other.span} of {{other}} in one PLC; move one of them"
-    return None
-
-
 def doubts(config: GatewayConfig) -> Iterator[tuple[Location, str]]:
     """What is allowed but seldom meant: place in the file and one sentence."""
     if len(config.devices) > 1:
@@ -304,7 +258,7 @@ def _station_doubts(station: StationConfig) -> Iterator[tuple[Location, str]]:
     cycle, link = station.cycle, station.link
     if isinstance(link, ModbusServerConfig):
         yield from _listener_doubts(link, cycle.deadline_ms)
-    if isinstance(link, ModbusRtuServerConfig) and (wire := 1000 * link.line().timing.cycle) > (
+    if isinstance(link, ModbusRtuServerConfig | ModbusRtuClientConfig) and (wire := 1000 * link.line().timing.cycle) > (
         limit := cycle.plc_heartbeat_timeout_ms / 2
     ):
         text = f"at {link.baud} baud one reading and writing of the blocks takes {wire:.0f} ms, more than half of"

@@ -11,7 +11,7 @@ from gateway.config import GatewayConfig, StationConfig
 from protocols.codec import StringOrder, WordOrder
 from protocols.faults import CATALOGUE, FaultClass
 from protocols.modbus.client_fields import Area, field_of, words_of
-from protocols.modbus.client_settings import ModbusClientConfig
+from protocols.modbus.polled_settings import PolledConfig
 from protocols.modbus.registers import (
     CONTROL_BITS,
     FIELDS,
@@ -25,10 +25,10 @@ from protocols.modbus.registers import (
     Type,
     plc_address,
 )
-from protocols.modbus.rtu_settings import ModbusRtuServerConfig
+from protocols.modbus.rtu_settings import ModbusRtuServerConfig, SerialConfig
 from protocols.modbus.server_settings import ModbusServerConfig
 
-ModbusLink = ModbusServerConfig | ModbusRtuServerConfig | ModbusClientConfig
+ModbusLink = ModbusServerConfig | ModbusRtuServerConfig | PolledConfig
 ServedLink = ModbusServerConfig | ModbusRtuServerConfig
 """The PLC polls: the gateway has the registers."""
 
@@ -82,7 +82,7 @@ def rows_of(station: StationConfig) -> Iterator[Row]:
         copy = found.mirror
         yield Row(
             station=station.name,
-            unit=link.unit if isinstance(link, ServedLink) else link.unit_id,
+            unit=_unit(link),
             block=field.block.value,
             name=field.name,
             type=f"STRING[{2 * found.words}]" if field.type is Type.STRING else found.type.value,
@@ -96,6 +96,10 @@ def rows_of(station: StationConfig) -> Iterator[Row]:
             access="write" if field.block is Block.COMMAND else "read",
             meaning=field.meaning,
         )
+
+
+def _unit(link: ModbusLink) -> int:
+    return link.unit_id if isinstance(link, PolledConfig) else link.unit
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +118,7 @@ def _served(link: ServedLink, field: Field) -> _Found:
     return _Found(table, pdu, field.type, field.words, mirror[0][1] if mirror else None)
 
 
-def _polled(link: ModbusClientConfig, field: Field) -> _Found | None:
+def _polled(link: PolledConfig, field: Field) -> _Found | None:
     """In a PLC, blocks are holding registers; there is no signature, nor what nobody mapped."""
     if field.block is Block.SIGNATURE:
         return None
@@ -126,7 +130,7 @@ def _polled(link: ModbusClientConfig, field: Field) -> _Found | None:
     return _Found(mapped.table, mapped.address, mapped.type or field.type, words_of(field, mapped))
 
 
-def _area(link: ModbusClientConfig, block: Block) -> Area:
+def _area(link: PolledConfig, block: Block) -> Area:
     return link.command_area if block is Block.COMMAND else link.outputs_area
 
 
@@ -155,11 +159,11 @@ def bits_of(station: StationConfig) -> Iterator[Row]:
                 mirror_address="",
                 meaning=bit.meaning,
             )
-    if isinstance(link, ModbusClientConfig):
+    if isinstance(link, PolledConfig):
         yield from _single_bits(station.name, link)
 
 
-def _single_bits(station: str, link: ModbusClientConfig) -> Iterator[Row]:
+def _single_bits(station: str, link: PolledConfig) -> Iterator[Row]:
     """The bits that were mapped one by one, each where it lies; behind the point stands the bit of the register."""
     for block in (Block.COMMAND, Block.STATUS):
         area = _area(link, block)
@@ -232,15 +236,14 @@ def _station(station: StationConfig) -> Iterator[str]:
         yield f"The link is {link.kind}: there are no registers."
         return
     role = "The PLC polls the gateway" if isinstance(link, ServedLink) else "The gateway polls the PLC"
-    unit = link.unit if isinstance(link, ServedLink) else link.unit_id
     byte = "high" if link.string_order is StringOrder.BIG else "low"
-    place = link.line().text if isinstance(link, ModbusRtuServerConfig) else f"{link.host}:{link.port}"
-    yield f"{role} at {place}, unit {unit}. UDINT and REAL are {link.word_order.value}; the first"
+    place = link.line().text if isinstance(link, SerialConfig) else link.place
+    yield f"{role} at {place}, unit {_unit(link)}. UDINT and REAL are {link.word_order.value}; the first"
     blocks = isinstance(link, ServedLink) or not link.scattered
     rest = "Words that are not listed are reserved and read 0." if blocks else "What is not listed is left alone."
     yield f"character of a word is its {byte} byte. {rest}"
     everything = tuple(rows_of(station))
-    single = tuple(_single_bits(station.name, link)) if isinstance(link, ModbusClientConfig) else ()
+    single = tuple(_single_bits(station.name, link)) if isinstance(link, PolledConfig) else ()
     for title, block in (("Command: the PLC writes", Block.COMMAND), ("Status and result: the gateway writes", None)):
         whole = isinstance(link, ServedLink) or isinstance(_area(link, block or Block.STATUS), int)
         part = [row for row in everything + single if (row.block == Block.COMMAND.value) is (block is not None)]

@@ -11,9 +11,10 @@ from gateway.validation import nearest
 from gateway.yamlfile import Location
 from protocols.link import MapError
 from protocols.links import LoopbackConfig
-from protocols.modbus.device_settings import DeviceConfig, TagConfig
+from protocols.modbus.client_settings import TcpPeer
+from protocols.modbus.device_settings import DeviceConfig, TagConfig, limits
 from protocols.modbus.planning import plan
-from protocols.tag_watch import When
+from protocols.tag_words import When
 from protocols.tags import Tag, TagError
 
 Found = Iterator[tuple[Location, str]]
@@ -33,11 +34,14 @@ def device_mistakes(devices: Mapping[int, DeviceConfig]) -> Found:
 
 def device_doubts(devices: Iterable[DeviceConfig]) -> Found:
     """What is allowed but seldom meant."""
-    seen: dict[tuple[str, int], int] = {}
+    seen: dict[str, int] = {}
     for index, device in enumerate(devices):
-        first = seen.setdefault((device.link.host, device.link.port), index)
+        link = device.link
+        if not isinstance(link, TcpPeer) or link.quirks.one_connection:
+            continue
+        first = seen.setdefault(link.place, index)
         if first != index:
-            text = f"{device.link.host}:{device.link.port} is also devices[{first}], so it gets two connections"
+            text = f"{link.place} is also devices[{first}], so it gets two connections"
             yield ("devices", index, "link"), f"{text}; make it one device and name modbus_unit in its tags"
 
 
@@ -53,7 +57,7 @@ def _inside(device: DeviceConfig) -> Found:
         if tag.access == "read" and tag.group not in groups:
             yield ("tags", index, "group"), f"{tag.group!r} is no group of this device{_hint(tag.group, groups)}"
         try:
-            plan([tag.place], device.link.limits)
+            plan([tag.place], limits(device.link))
         except MapError as error:
             yield ("tags", index, "address"), str(error)
         quirks, place = device.link.quirks, tag.place

@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from protocols.settings import Settings
 from protocols.signals import Judgement
-from protocols.tag_watch import When
+from protocols.tag_words import When
 
 if TYPE_CHECKING:
     from gateway.reject import GateSettings

@@ -12,6 +12,7 @@ import structlog
 
 from protocols.faults import Code
 from protocols.modbus.device_settings import DeviceConfig
+from protocols.modbus.sharing import Sharing
 from protocols.tags import NOT_READ, Tag, TagValue, Value
 
 if TYPE_CHECKING:
@@ -53,10 +54,12 @@ class TagBook:
         page, name = self._page(ref)
         page.refresh[name], page.written[name] = refresh, call
 
-    def build(self) -> None:
-        """Make the sources; a device of which nothing is used is polled all the same."""
+    def build(self, sharing: Sharing | None = None) -> None:
+        """Make the sources, over what they share with the stations; one of which nothing is used is polled too."""
+        sharing = sharing or Sharing(page.config.link for page in self._pages.values())
         for page in self._pages.values():
-            source = page.config.build(_Sink(self, page), page.refresh, tuple(page.readers))
+            connection = sharing.connection(page.config.link, f"device {page.config.name}")
+            source = page.config.build(_Sink(self, page), page.refresh, tuple(page.readers), connection)
             page.source = source
             self.sources.append(source)
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 
 from gateway.yamlfile import Document, FileError, Location, Problem, dotted
-from protocols.tags import TYPE_PATTERN
+from protocols.tag_words import TYPE_PATTERN
 
 M = TypeVar("M", bound=BaseModel)
 

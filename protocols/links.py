@@ -8,11 +8,11 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from protocols.link import Link, MapError
-from protocols.loopback import Loopback
 from protocols.modbus.client_settings import ModbusClientConfig
-from protocols.modbus.rtu_settings import ModbusRtuServerConfig
+from protocols.modbus.polled_settings import PolledConfig
+from protocols.modbus.rtu_settings import ModbusRtuClientConfig, ModbusRtuServerConfig
 from protocols.modbus.server_settings import ModbusServerConfig
-from protocols.modbus.turns import Connection
+from protocols.modbus.sharing import Sharing
 from protocols.settings import OnEvent, Service, Settings
 
 
@@ -23,24 +23,28 @@ class LoopbackConfig(Settings):
 
     def build(self, on_event: OnEvent) -> Link:
         """The link."""
+        from protocols.loopback import Loopback
+
         return Loopback()
 
 
-AnyLink = ModbusServerConfig | ModbusClientConfig | ModbusRtuServerConfig | LoopbackConfig
+AnyLink = ModbusServerConfig | ModbusClientConfig | ModbusRtuServerConfig | ModbusRtuClientConfig | LoopbackConfig
 LinkConfig = Annotated[AnyLink, Field(discriminator="kind")]
 
 
-def build(configs: Sequence[AnyLink], on_event: OnEvent, names: Sequence[str] = ()) -> tuple[list[Link], list[Service]]:
+def build(
+    configs: Sequence[AnyLink], on_event: OnEvent, names: Sequence[str] = (), sharing: Sharing | None = None
+) -> tuple[list[Link], list[Service]]:
     """One link for each station, in order, and the services that must run for them.
 
-    `names` are the stations' names for messages. Raises MapError when two stations claim the same unit of one
-    listener or serial line, want it set up differently, or describe one device differently that accepts one
-    connection only.
+    `names` are the stations' names for messages, `sharing` what devices beside the stations share with them. Raises
+    MapError when two stations claim the same unit of one listener or serial line, want it set up differently, are
+    master and unit of one line, or describe one device differently that accepts one connection only.
     """
     called = [names[n] if n < len(names) else f"station {n + 1}" for n in range(len(configs))]
     links: list[Link] = []
     listeners: dict[str, _Listener] = {}
-    devices = _Devices(configs)
+    sharing = sharing or Sharing(configs)
     lines: dict[str, _SerialLine] = {}
     for config, name in zip(configs, called, strict=True):
         if isinstance(config, ModbusServerConfig):
@@ -48,36 +52,14 @@ def build(configs: Sequence[AnyLink], on_event: OnEvent, names: Sequence[str] = 
                 config.place, _Listener(config, name, on_event)
             )
             links.append(shared.add(config, name))
-        elif isinstance(config, ModbusClientConfig):
-            links.append(config.build(on_event, devices.connection(config, name)))
+        elif isinstance(config, PolledConfig):
+            links.append(config.build(on_event, sharing.connection(config, name)))
         elif isinstance(config, ModbusRtuServerConfig):
             line = lines.get(config.place) or lines.setdefault(config.place, _SerialLine(config, name, on_event))
             links.append(line.add(config, name))
         else:
             links.append(config.build(on_event))
     return links, [*(shared.server for shared in listeners.values()), *(line.server for line in lines.values())]
-
-
-class _Devices:
-    """The PLCs that accept one connection only, and who shares each."""
-
-    def __init__(self, configs: Sequence[AnyLink]) -> None:
-        self._single = {c.place for c in configs if isinstance(c, ModbusClientConfig) and c.quirks.one_connection}
-        self._shared: dict[str, tuple[ModbusClientConfig, str, Connection]] = {}
-
-    def connection(self, config: ModbusClientConfig, name: str) -> Connection:
-        """A connection of its own, or the one that all share."""
-        if config.place not in self._single:
-            return config.connection()
-        if config.place not in self._shared:
-            self._shared[config.place] = config, name, config.connection()
-        first, called, connection = self._shared[config.place]
-        if not config.may_share(first):
-            raise MapError(
-                f"{called} and {name} share the one connection of {config.place} but set other quirks or time-outs; "
-                "give both the same"
-            )
-        return connection
 
 
 class _Listener:

@@ -7,25 +7,10 @@ uncertain reading, one too late) is a baseline, as the first command block of a 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
 
 from protocols.faults import Code
+from protocols.tag_words import When
 from protocols.tags import Quality, TagValue, Value, changed
-
-
-class When(StrEnum):
-    """What makes a tag trigger."""
-
-    RISE = "rise"
-    """false → true, or a number that grew by more than the deadband."""
-    FALL = "fall"
-    CHANGE = "change"
-    """Another value; of a number, by more than the deadband."""
-    COUNT = "count"
-    """An integer that counts up by one for each part and begins again at the end of its range."""
-    ABOVE = "above"
-    """A number that rises above the threshold; it must fall by the hysteresis before it counts again."""
-    BELOW = "below"
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,9 +18,6 @@ from protocols.faults import Code
 
 Value = bool | int | float | str
 
-TYPE_PATTERN = r"^(bool|u?int(16|32|64)|float(32|64)|string\[([1-9][0-9]?|1[0-9][0-9]|2[0-3][0-9]|240)\])$"
-"""The types of a tag; `string[n]` has 1 to 240 characters, so that each fits into one request."""
-
 _NUMBERS = {"uint16": "H", "int16": "h", "uint32": "I", "int32": "i", "uint64": "Q", "int64": "q"}
 _REALS = {"float32": "f", "float64": "d"}
 _PACKED = {name: struct.Struct(f">{letter}") for name, letter in (_NUMBERS | _REALS).items()}

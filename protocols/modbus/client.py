@@ -11,7 +11,7 @@ from protocols.codec import Codec
 from protocols.faults import Code
 from protocols.link import Backoff, LinkState, PeerError, Station
 from protocols.modbus.client_map import ClientMap, starts
-from protocols.modbus.exchange import Exchange
+from protocols.modbus.exchange import DistrustError, Exchange
 from protocols.modbus.planning import BIT_TABLES, Answer, Request
 from protocols.modbus.turns import LostByAnotherError
 from protocols.signals import BLANK_COMMAND, Command, Outputs
@@ -77,6 +77,8 @@ class ClientLink:
                     if self._state is LinkState.UP and self.age < STALE:
                         continue  # not this station's PLC is silent: connect again before anybody misses it
                     self._down(str(error))
+                except DistrustError as error:
+                    self._down(str(error), error.fault)
                 except PeerError as error:
                     self._down(str(error))
                 await asyncio.sleep(self._backoff.pause())
@@ -171,12 +173,13 @@ class ClientLink:
         if self._station is not None:
             self._station.command(self._command)
 
-    def _down(self, reason: str) -> None:
-        """Tell the station once for each change; another reason while down goes to the log only."""
-        if self._state is not LinkState.DOWN:
+    def _down(self, reason: str, code: int = Code.LINK_LOST) -> None:
+        """Tell the station once for each change; another reason while down, or another code, goes to the log."""
+        first = self._state is not LinkState.DOWN
+        if first:
             self._change(LinkState.DOWN, reason)
-        elif reason != self._reason:
-            self._on_event(Code.LINK_LOST, reason)
+        if reason != self._reason and (code != Code.LINK_LOST or not first):
+            self._on_event(code, reason)
         self._reason = reason
 
     def _change(self, state: LinkState, reason: str) -> None:

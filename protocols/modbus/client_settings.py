@@ -1,165 +1,55 @@
-"""The configuration of a Modbus TCP client link."""
+"""The configuration of a Modbus TCP client: how the server is reached, and the link of a station to it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Annotated, Literal, Self
+from typing import TYPE_CHECKING, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
+from typing_extensions import override
 
-from protocols.link import Link, MapError
-from protocols.modbus.client_fields import Area, Mapped, client_map
-from protocols.modbus.client_map import ClientMap
-from protocols.modbus.client_rules import Extent, check_fields, extents
-from protocols.modbus.quirks import STANDARD, Quirks
-from protocols.modbus.registers import ADDRESSES, COMMAND_WORDS, OUTPUT_WORDS, Table, Type
-from protocols.modbus.turns import Connection
-from protocols.settings import OnEvent, Orders, Settings
+from protocols.modbus.peer_settings import Peer
+from protocols.modbus.polled_settings import PolledConfig
+from protocols.modbus.security_settings import ClientTls
 
-Address = Annotated[int, Field(ge=0, lt=ADDRESSES)]
+if TYPE_CHECKING:
+    from protocols.modbus.turns import Connection
 
 
-class FieldPlace(Settings):
-    """Where one field of the contract lies in the PLC."""
+class TcpPeer(Peer):
+    """A Modbus TCP server that the gateway asks."""
 
-    table: Literal["holding", "input", "coil", "discrete"] = "holding"
-    """Which of the four Modbus tables; the gateway writes holding registers and coils only."""
-    address: Address
-    """PDU address (from 0) of the first register, or of the coil."""
-    type: Literal["UINT", "UDINT"] | None = None
-    """Where the PLC holds an integer in another length; what does not fit is shown as the greatest that does."""
-    bit: int | None = Field(None, ge=0, le=15)
-    """Bit of the register, for a single bit such as CONTROL.ENABLE; 0 is the least significant."""
-    words: int | None = Field(None, ge=1, le=16)
-    """Registers of SERIAL, where the PLC has room for fewer than 32 characters."""
-
-    def mapped(self) -> Mapped:
-        """The same, as the plan wants it."""
-        kind = None if self.type is None else Type(self.type)
-        return Mapped(self.address, Table[self.table.upper()], kind, self.bit, self.words)
-
-
-Places = dict[str, Address | FieldPlace]
-
-
-class FieldsConfig(Settings):
-    """Fields mapped one by one, for a PLC that cannot give a whole block; names as `gateway map` prints them."""
-
-    command: Places | None = None
-    """What the PLC writes, by name; left out: the block at command_address."""
-    outputs: Places | None = None
-    """What the gateway writes (status and result), by name; left out: the block at status_address."""
-
-
-class ModbusClientConfig(Orders):
-    """The gateway polls a PLC that is a Modbus server."""
-
-    kind: Literal["modbus_client"] = "modbus_client"
     host: str
     port: int = Field(502, ge=1, le=65535)
     unit: int = Field(1, ge=0, le=255)
-    scan_ms: float = Field(10.0, ge=1, le=10_000)
-    timeout_ms: float = Field(500.0, ge=10, le=10_000)
-    command_address: int = Field(0, ge=0, le=ADDRESSES - COMMAND_WORDS)
-    """First of the 32 holding registers in the PLC that the gateway reads."""
-    status_address: int = Field(100, ge=0, le=ADDRESSES - OUTPUT_WORDS)
-    """First of the 64 holding registers in the PLC that the gateway writes."""
-    fields: FieldsConfig = FieldsConfig()
-    """Fields mapped one by one, instead of one block or of both."""
-    quirks: Quirks = STANDARD
-    """What sets this PLC apart: limits, pauses, functions it does not know."""
-
-    @model_validator(mode="after")
-    def _fits(self) -> Self:
-        command, status = self.command_area, self.outputs_area
-        for key, area in (("command_address", command), ("status_address", status)):
-            if not isinstance(area, int) and key in self.model_fields_set:
-                raise ValueError(f"{key} and fields.{key_of(key)} both say where it lies; remove one of them")
-        if isinstance(command, int) and isinstance(status, int):
-            if command < status + OUTPUT_WORDS and status < command + COMMAND_WORDS:
-                raise ValueError(
-                    f"command block ({command}…{command + COMMAND_WORDS - 1}) and status block "
-                    f"({status}…{status + OUTPUT_WORDS - 1}) overlap; move one of them"
-                )
-            return self
-        try:
-            self.plan()
-            check_fields(command, status)
-        except MapError as error:
-            raise ValueError(f"fields: {error}") from error
-        return self
+    tls: ClientTls | None = None
+    """Modbus/TCP Security instead of plain Modbus TCP; its usual port is 802."""
 
     @property
-    def command_area(self) -> Area:
-        """Where the command is read: a block or fields."""
-        places = self.fields.command
-        return self.command_address if places is None else _mapped(places)
-
-    @property
-    def outputs_area(self) -> Area:
-        """Where status and result are written: a block or fields."""
-        places = self.fields.outputs
-        return self.status_address if places is None else _mapped(places)
-
-    @property
-    def scattered(self) -> bool:
-        """Whether any field is mapped by itself."""
-        return self.fields.command is not None or self.fields.outputs is not None
-
-    def plan(self) -> ClientMap:
-        """The requests that read and write it."""
-        return client_map(self.command_area, self.outputs_area, self.word_order, self.quirks)
-
-    def extents(self) -> Iterator[tuple[str, Extent]]:
-        """All places in the PLC that this station takes, with the key that says so."""
-        for key, area, command in (
-            ("command_address", self.command_area, True),
-            ("status_address", self.outputs_area, False),
-        ):
-            for extent in extents(area, command):
-                yield key if isinstance(area, int) else "fields", extent
-
-    @property
-    def unit_id(self) -> int:
-        """The unit set here, or the one that the device's quirks name."""
-        if "unit" not in self.model_fields_set and self.quirks.unit is not None:
-            return self.quirks.unit
-        return self.unit
-
-    @property
+    @override
     def place(self) -> str:
-        """The address that stations may share."""
         return f"{self.host}:{self.port}"
 
-    def may_share(self, other: ModbusClientConfig) -> bool:
+    def may_share(self, other: TcpPeer) -> bool:
         """Whether one connection can serve both."""
-        return (self.quirks, self.timeout_ms) == (other.quirks, other.timeout_ms)
+        return (self.quirks, self.timeout_ms, self.tls) == (other.quirks, other.timeout_ms, other.tls)
 
+    @override
     def connection(self) -> Connection:
-        """A connection to the PLC, for all who ask it; pymodbus is imported here, as only this kind needs it."""
-        from protocols.modbus.tcp_exchange import TcpExchange
+        from protocols.modbus.tcp_exchange import TcpExchange  # with pymodbus, which only this kind needs
+        from protocols.modbus.turns import Connection
 
-        exchange = TcpExchange(self.host, self.port, timeout=self.timeout_ms / 1000, quirks=self.quirks)
+        context = None
+        if self.tls is not None:
+            from protocols.modbus.security import client_context
+
+            context = client_context(self.tls)
+        exchange = TcpExchange(
+            self.host, self.port, timeout=self.timeout_ms / 1000, context=context, quirks=self.quirks
+        )
         return Connection(exchange, self.quirks)
 
-    def build(self, on_event: OnEvent, connection: Connection | None = None) -> Link:
-        """The link, over a connection of its own or a shared one."""
-        from protocols.modbus.client import ClientLink
 
-        return ClientLink(
-            (connection or self.connection()).turn(),
-            self.plan(),
-            unit=self.unit_id,
-            scan=self.scan_ms / 1000,
-            codec=self.codec(),
-            on_event=on_event,
-        )
+class ModbusClientConfig(TcpPeer, PolledConfig):
+    """The gateway polls a PLC that is a Modbus server."""
 
-
-def key_of(key: str) -> str:
-    """The part of `fields` that stands for this address."""
-    return "command" if key == "command_address" else "outputs"
-
-
-def _mapped(places: Places) -> dict[str, Mapped]:
-    return {name: Mapped(at) if isinstance(at, int) else at.mapped() for name, at in places.items()}
+    kind: Literal["modbus_client"] = "modbus_client"

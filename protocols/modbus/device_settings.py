@@ -7,17 +7,21 @@ from typing import TYPE_CHECKING, Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from protocols.codec import StringOrder, WordOrder
-from protocols.modbus.planning import BIT_TABLES, Limits, Place
-from protocols.modbus.quirks import STANDARD, Quirks
+from protocols.modbus.client_settings import TcpPeer
 from protocols.modbus.registers import ADDRESSES, Table
+from protocols.modbus.rtu_settings import SerialPeer
 from protocols.settings import Orders, Settings
-from protocols.tags import TYPE_PATTERN, Tag
+from protocols.tag_words import TYPE_PATTERN
 
+# What works with tags is imported where there are any: a line without devices starts without.
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from protocols.modbus.exchange import Exchange
+    from protocols.modbus.peer_settings import Peer
+    from protocols.modbus.planning import Limits, Place
     from protocols.modbus.tag_source import Output, TagGroup, TagSink, TagSource
+    from protocols.modbus.turns import Connection
+    from protocols.tags import Tag
 
 TagName = Annotated[str, Field(max_length=63, pattern="^[a-z][a-z0-9_]*$")]
 AGE_PERIODS = 3
@@ -89,11 +93,16 @@ class TagConfig(Settings):
     @property
     def place(self) -> Place:
         """Where it lies."""
+        from protocols.modbus.planning import BIT_TABLES, Place
+        from protocols.tags import Tag
+
         table = _TABLES[self.table]
         return Place(table, self.address, 1 if table in BIT_TABLES else Tag("", self.kind).words)
 
     def tag(self, orders: Orders, period: float) -> Tag:
         """The tag, polled each `period` seconds."""
+        from protocols.tags import Tag
+
         return Tag(
             self.name,
             self.kind,
@@ -122,34 +131,26 @@ def _one_group() -> tuple[GroupConfig, ...]:
     return (GroupConfig(name="default"),)
 
 
-class ModbusTcpDevice(Orders):
+class ModbusTcpDevice(TcpPeer):
     """A device that is a Modbus TCP server."""
 
-    kind: Literal["modbus_tcp"] = "modbus_tcp"
-    host: str
-    port: Annotated[int, Field(ge=1, le=65535)] = 502
-    unit: Annotated[int, Field(ge=0, le=255)] = 1
-    timeout_ms: Annotated[float, Field(ge=10, le=10_000)] = 500
-    """Of one request."""
-    quirks: Quirks = STANDARD
+    kind: Literal["modbus_tcp"]
 
-    def exchange(self) -> Exchange:
-        """The connection; pymodbus is imported here, as only devices and client links need it."""
-        from protocols.modbus.tcp_exchange import TcpExchange
-        from protocols.modbus.turns import Connection
 
-        exchange = TcpExchange(self.host, self.port, timeout=self.timeout_ms / 1000, quirks=self.quirks)
-        return Connection(exchange, self.quirks).turn()
+class ModbusRtuDevice(SerialPeer):
+    """A device on a serial line; stations and devices that name the same line share it."""
 
-    @property
-    def limits(self) -> Limits:
-        """What one request may ask for."""
-        return Limits(self.quirks.max_read, self.quirks.max_read_bits, self.quirks.max_gap)
+    kind: Literal["modbus_rtu"]
 
-    @property
-    def where(self) -> str:
-        """For messages."""
-        return f"{self.host}:{self.port}, unit {self.unit}"
+
+DeviceLink = Annotated[ModbusTcpDevice | ModbusRtuDevice, Field(discriminator="kind")]
+
+
+def limits(peer: Peer) -> Limits:
+    """What one request to this device may ask for."""
+    from protocols.modbus.planning import Limits
+
+    return Limits(peer.quirks.max_read, peer.quirks.max_read_bits, peer.quirks.max_gap)
 
 
 class AliveConfig(Settings):
@@ -165,7 +166,7 @@ class DeviceConfig(Settings):
 
     name: Annotated[str, Field(max_length=63, pattern="^[a-z][a-z0-9_]*$")]
     """Unique; a-z, 0-9 and _. A tag is named `device.tag`."""
-    link: ModbusTcpDevice
+    link: DeviceLink
     """How it is reached."""
     groups: Annotated[tuple[GroupConfig, ...], Field(min_length=1, max_length=32, default_factory=_one_group)]
     """How often which tags are read."""
@@ -181,12 +182,22 @@ class DeviceConfig(Settings):
         """All tags by their own name."""
         return {tag.name: tag.tag(self.link, self.period(tag.group)) for tag in self.tags}
 
-    def build(self, sink: TagSink, refresh: dict[str, float], first: Sequence[str] = ()) -> TagSource:
-        """The source of its tags; `refresh`: outputs and how often they are written anew, `first` is read first."""
+    def build(
+        self,
+        sink: TagSink,
+        refresh: dict[str, float],
+        first: Sequence[str] = (),
+        connection: Connection | None = None,
+    ) -> TagSource:
+        """The source of its tags, over a connection of its own or a shared one.
+
+        `refresh`: outputs and how often they are written anew, `first` is read first.
+        """
         from protocols.modbus.tag_source import Alive, TagSource
 
         alive = None if self.alive is None else Alive(self.alive.tag, self.alive.timeout_ms / 1000)
-        return TagSource(self.name, self.link.exchange(), self._groups(first), self._outputs(refresh), sink, alive)
+        turn = (connection or self.link.connection()).turn()
+        return TagSource(self.name, turn, self._groups(first), self._outputs(refresh), sink, alive)
 
     def _groups(self, first: Sequence[str]) -> tuple[TagGroup, ...]:
         from protocols.modbus.tag_source import Placed, TagGroup
@@ -200,7 +211,7 @@ class DeviceConfig(Settings):
                     for tag in sorted(self.tags, key=lambda tag: tag.name not in first)
                     if tag.group == group.name and tag.access == "read"
                 ),
-                self.link.limits,
+                limits(self.link),
             )
             for group in self.groups
         )
@@ -216,4 +227,4 @@ class DeviceConfig(Settings):
         )
 
     def _unit(self, tag: TagConfig) -> int:
-        return self.link.unit if tag.modbus_unit is None else tag.modbus_unit
+        return self.link.unit_id if tag.modbus_unit is None else tag.modbus_unit

@@ -17,6 +17,14 @@ class RefusedByPeerError(PeerError):
         self.code = code
 
 
+class DistrustError(PeerError):
+    """TLS failed: one of the two sides does not accept the other. `fault` is a number of the catalogue of faults."""
+
+    def __init__(self, message: str, fault: int) -> None:
+        super().__init__(message)
+        self.fault = fault
+
+
 class Exchange(Protocol):
     """Requests to the Modbus servers behind one address. Every call ends within the carrier's time-out.
 

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import TYPE_CHECKING, Literal, Self
 
 from pydantic import Field, model_validator
+from typing_extensions import override
 
 from protocols.link import MapError
-from protocols.modbus.registers import ADDRESSES, COMMAND_WORDS, OUTPUT_WORDS, RegisterMap
-from protocols.modbus.rtu_exchange import Functions, RtuExchange, SerialMaster
-from protocols.modbus.rtu_server import RtuServer
-from protocols.modbus.serial_port import Direction, Line
+from protocols.modbus.peer_settings import Peer
+from protocols.modbus.polled_settings import PolledConfig
+from protocols.modbus.registers import ADDRESSES, RegisterMap
 from protocols.settings import OnEvent, Orders, Settings
+
+# What drives a line is imported where a line is built: only these kinds need it.
+if TYPE_CHECKING:
+    from protocols.modbus.rtu_exchange import RtuExchange, SerialMaster
+    from protocols.modbus.rtu_server import RtuServer
+    from protocols.modbus.serial_port import Line
+    from protocols.modbus.turns import Connection
 
 
 class Rs485Config(Settings):
@@ -48,6 +55,8 @@ class SerialConfig(Orders):
 
     def line(self) -> Line:
         """The line and how it is driven."""
+        from protocols.modbus.serial_port import Direction, Line
+
         mode = self.rs485
         return Line(
             self.device,
@@ -89,6 +98,8 @@ class ModbusRtuServerConfig(SerialConfig):
 
     def listener(self, on_event: OnEvent) -> RtuServer:
         """The server for all stations on this line."""
+        from protocols.modbus.rtu_server import RtuServer
+
         line, delay, broadcast = self.setup()
         return RtuServer(line, answer_delay=delay, broadcast=broadcast, on_event=on_event)
 
@@ -97,33 +108,56 @@ class ModbusRtuServerConfig(SerialConfig):
         return self.line(), self.answer_delay_ms / 1000, self.broadcast
 
 
-class ModbusRtuClientConfig(SerialConfig):
-    """The gateway is the master of a serial line and polls a PLC on it."""
+class SerialPeer(SerialConfig, Peer):
+    """A unit on a serial line whose master is the gateway."""
 
-    kind: Literal["modbus_rtu_client"] = "modbus_rtu_client"
     unit: int = Field(1, ge=1, le=247)
-    scan_ms: float = Field(50.0, ge=1, le=10_000)
     timeout_ms: float = Field(500.0, ge=10, le=10_000)
     """From the request's last character to the answer's first."""
     retries: int = Field(1, ge=0, le=5)
     """Of a read whose answer was garbled or did not come."""
     write_retries: int = Field(0, ge=0, le=5)
     """Of a write; the PLC may carry it out twice."""
-    command_address: int = Field(0, ge=0, le=ADDRESSES - COMMAND_WORDS)
-    """First of the 32 holding registers in the PLC that the gateway reads."""
-    status_address: int = Field(100, ge=0, le=ADDRESSES - OUTPUT_WORDS)
-    """First of the 64 holding registers in the PLC that the gateway writes."""
+
+    @model_validator(mode="after")
+    def _exists(self) -> Self:
+        if self.unit_id not in range(1, 248):
+            raise ValueError(f"quirks.unit {self.unit_id} does not exist on a serial line; give unit, from 1 to 247")
+        return self
+
+    @property
+    @override
+    def where(self) -> str:
+        return f"{self.line().text}, unit {self.unit_id}"
 
     def master(self) -> SerialMaster:
-        """The master of this line; all exchanges on one device must share one."""
+        """The master of this line; all who ask over one line must share one."""
+        from protocols.modbus.rtu_exchange import SerialMaster
+
         return SerialMaster(self.line())
 
-    def exchange(self, master: SerialMaster | None = None, functions: Functions | None = None) -> RtuExchange:
-        """Requests over this line, by a master of its own unless one is given; `functions` that the device knows."""
+    def exchange(self, master: SerialMaster | None = None) -> RtuExchange:
+        """Requests over this line, by a master of its own unless one is given."""
+        from protocols.modbus.rtu_exchange import RtuExchange
+
         return RtuExchange(
             master or self.master(),
             timeout=self.timeout_ms / 1000,
             retries=self.retries,
             write_retries=self.write_retries,
-            functions=functions,
+            functions=self.quirks,
         )
+
+    @override
+    def connection(self, master: SerialMaster | None = None) -> Connection:
+        from protocols.modbus.turns import Connection
+
+        return Connection(self.exchange(master), self.quirks)
+
+
+class ModbusRtuClientConfig(SerialPeer, PolledConfig):
+    """The gateway is the master of a serial line and polls a PLC on it."""
+
+    kind: Literal["modbus_rtu_client"] = "modbus_rtu_client"
+    scan_ms: float = Field(50.0, ge=1, le=10_000)
+    """Period of reading the command; the line's speed may allow less."""

@@ -78,6 +78,12 @@ class ClientContext(ssl.SSLContext):
     """The only certificate accepted, in DER."""
     refusal: str = ""
     """Why the last handshake failed, in words; "" after one that succeeded."""
+    fault: Code = Code.NONE
+    """Its code."""
+
+    def refused(self, error: ssl.SSLError) -> None:
+        """Keep why."""
+        self.fault, self.refusal = reason(error)
 
     @override
     def wrap_bio(
@@ -104,9 +110,9 @@ class _Checked(ssl.SSLObject):
         except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
             raise
         except ssl.SSLError as error:
-            context.refusal = reason(error)[1]
+            context.refused(error)
             raise
-        context.refusal = ""
+        context.fault, context.refusal = Code.NONE, ""
 
     @override
     def read(self, len: int = 1024, buffer: Any = None) -> Any:  # as in ssl.SSLObject
@@ -115,7 +121,7 @@ class _Checked(ssl.SSLObject):
         except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
             raise
         except ssl.SSLError as error:  # in TLS 1.3 a server refuses our certificate behind the handshake
-            cast(ClientContext, self.context).refusal = reason(error)[1]
+            cast(ClientContext, self.context).refused(error)
             raise
 
 

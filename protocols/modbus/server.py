@@ -8,6 +8,7 @@ import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import TYPE_CHECKING
 
 from protocols.codec import Codec
 from protocols.faults import Code
@@ -20,9 +21,11 @@ from protocols.modbus.identification import Identity
 from protocols.modbus.pdu import ExceptionCode, Units
 from protocols.modbus.registers import RegisterMap
 from protocols.modbus.rights import Security
-from protocols.modbus.secured import Channel, Handshakes
 from protocols.modbus.writer import Writer
 from protocols.signals import BLANK_COMMAND, Command, Outputs, Result
+
+if TYPE_CHECKING:
+    from protocols.modbus.secured import Channel, Handshakes
 
 OnEvent = Callable[[int, str], None]
 """Told of what a person should know: a fault code and one sentence."""
@@ -140,6 +143,8 @@ class ModbusServer:
         self.handshakes: Handshakes | None = None
         """Where peers are while they are in their TLS handshake."""
         if security is not None:
+            from protocols.modbus.secured import Handshakes  # with ssl, which a plain listener does without
+
             places = max(LEAST_WAITING, self.limits.connections)
             self.handshakes = Handshakes(security, self._inside, places, self.tell)
         self.counters = ServerCounters()

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
 from protocols.link import MapError
-from protocols.modbus import identification
 from protocols.modbus.admission import ANY, Access, loopback, network
-from protocols.modbus.connection import ServerLimits
 from protocols.modbus.registers import ADDRESSES, RegisterMap
-from protocols.modbus.security import ServerSecurity
 from protocols.modbus.security_settings import ServerTls
-from protocols.modbus.server import ModbusServer, Rules
 from protocols.settings import OnEvent, Orders
+
+if TYPE_CHECKING:
+    from protocols.modbus.connection import ServerLimits
+    from protocols.modbus.server import ModbusServer, Rules
 
 
 def _listed(value: Any) -> Any:
@@ -121,7 +121,14 @@ class ModbusServerConfig(Orders):
 
     def listener(self, on_event: OnEvent) -> ModbusServer:
         """The server for all stations with this place; raises LinkError for certificates that cannot be used."""
-        security = None if self.tls is None else ServerSecurity(self.tls, on_event, f"modbus server {self.place}")
+        from protocols.modbus import identification
+        from protocols.modbus.server import ModbusServer
+
+        security = None
+        if self.tls is not None:
+            from protocols.modbus.security import ServerSecurity
+
+            security = ServerSecurity(self.tls, on_event, f"modbus server {self.place}")
         who = identification.identity(_version())
         return ModbusServer(
             self.host, self.port, limits=self.limits(), on_event=on_event, identity=who, security=security
@@ -129,6 +136,8 @@ class ModbusServerConfig(Orders):
 
     def limits(self) -> ServerLimits:
         """What the listener grants its peers."""
+        from protocols.modbus.connection import ServerLimits
+
         return ServerLimits(
             connections=self.max_connections,
             frame_timeout=self.frame_timeout_s,
@@ -139,6 +148,8 @@ class ModbusServerConfig(Orders):
 
     def rules(self) -> Rules:
         """How this station's command block may be written."""
+        from protocols.modbus.server import Rules
+
         return Rules(self.writer_silence_s, self.held_reply_ms / 1000)
 
 

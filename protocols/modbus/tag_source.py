@@ -16,10 +16,13 @@ from protocols.faults import Code
 from protocols.link import Backoff, PeerError
 from protocols.modbus.exchange import Exchange, RefusedByPeerError
 from protocols.modbus.planning import BIT_TABLES, STANDARD, Answer, Limits, Place, Request, plan
+from protocols.modbus.turns import LostByAnotherError
 from protocols.tags import Quality, Tag, TagError, TagValue, Value
 
 RETRY = 1.0
 """Seconds after which an output that the device refused is written again."""
+STALE = 1.0
+"""Seconds without an answer after which even a fault of another on a shared connection is ours."""
 _NOT_SO = frozenset({2, 3})
 """Exceptions that speak of the address or quantity (MODBUS Application Protocol V1.1b3, §7)."""
 
@@ -129,6 +132,7 @@ class TagSource:
         self._wake = asyncio.Event()
         self._backoff = Backoff()
         self._up: bool | None = None
+        self._answered = -math.inf
 
     def want(self, name: str, value: Value) -> None:
         """Have this output at this value from now on; a newer call replaces an older one."""
@@ -152,6 +156,10 @@ class TagSource:
                 try:
                     await self._exchange.open()
                     await self._serve()
+                except LostByAnotherError as error:
+                    if self._up and self._clock() - self._answered < STALE:
+                        continue  # not this device is silent: connect again before a value grows old
+                    self._lost(str(error))
                 except PeerError as error:
                     self._lost(str(error))
                 finally:
@@ -284,6 +292,7 @@ class TagSource:
     # ------------------------------------------------------------ the link
 
     def _answers(self) -> None:
+        self._answered = self._clock()
         self._backoff.reset()
         if self._up is not True:
             self._up = True

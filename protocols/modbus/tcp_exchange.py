@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import ssl
 import struct
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
@@ -12,12 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 from protocols.link import MapError, PeerError
 from protocols.modbus.answers import Expected, refusal
-from protocols.modbus.exchange import RefusedByPeerError
+from protocols.modbus.exchange import DistrustError, RefusedByPeerError
 from protocols.modbus.quirks import STANDARD, Quirks
 from protocols.modbus.registers import ADDRESSES, Table
 from protocols.modbus.requests import COIL_OFF, COIL_ON, MAX_READ_BITS, MAX_READ_WORDS, MAX_WRITE_BITS, MAX_WRITE_WORDS
 
 if TYPE_CHECKING:
+    import ssl
+
     from pymodbus.client import AsyncModbusTcpClient
     from pymodbus.pdu import ModbusPDU
 
@@ -90,14 +91,14 @@ class TcpExchange:
                 obey_cancellation()
         except self._troubles as error:
             self.close()
-            raise PeerError(f"{self.name}: no connection ({str(error) or 'timed out'})") from error
+            raise self._error(f"no connection ({str(error) or 'timed out'})") from error
         except BaseException:
             self.close()
             raise
         if not connected:
             self.close()
             why = (str(cause[0]) or type(cause[0]).__name__) if cause else f"nothing within {self._timeout:g} s"
-            raise PeerError(f"{self.name}: no connection ({why}); is the PLC on, and its Modbus server enabled?")
+            raise self._error(f"no connection ({why}); is the PLC on, and its Modbus server enabled?")
         self._spoiled = ""
 
     async def _create(
@@ -177,14 +178,14 @@ class TcpExchange:
 
     async def _ask(self, request: Ask, expected: Expected) -> ModbusPDU:
         if self._spoiled or self._client is None:
-            raise PeerError(f"{self.name}: {self._spoiled}")
+            raise self._error(self._spoiled)
         self._expected = expected
         try:
             reply = await request(self._client)  # a connection lost meanwhile is reported by the call
             obey_cancellation()
         except self._troubles as error:
             self._spoil(f"did not answer the {expected.what} within {self._timeout:g} s")
-            raise PeerError(f"{self.name}: {self._spoiled}") from error
+            raise self._error(self._spoiled) from error
         except asyncio.CancelledError:
             self._spoiled = f"was left while it answered the {expected.what}"
             raise
@@ -194,6 +195,12 @@ class TcpExchange:
             code = int(getattr(reply, "exception_code", 0))
             raise RefusedByPeerError(f"{self.name}: {refusal(expected.what, code)}", code)
         return reply
+
+    def _error(self, reason: str) -> PeerError:
+        """What to raise; where TLS says why, that is the reason, and none that only follows from it."""
+        if refusal := getattr(self._context, "refusal", ""):  # a ClientContext knows
+            return DistrustError(f"{self.name}: no connection: {refusal}", getattr(self._context, "fault", 0))
+        return PeerError(f"{self.name}: {reason}")
 
     def _seen(self, sending: bool, packet: bytes) -> bytes:
         """What goes out, and all that came in since; what cannot be the answer is not shown to pymodbus."""

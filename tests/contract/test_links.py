@@ -10,14 +10,16 @@ from typing import Any, Protocol
 
 import pytest
 from pymodbus.client import AsyncModbusSerialClient, AsyncModbusTcpClient
-from pymodbus.server import ModbusTcpServer
+from pymodbus.server import ModbusSerialServer, ModbusTcpServer
 from pymodbus.simulator import DataType, SimData, SimDevice
 
 from protocols.codec import Codec, StringOrder, WordOrder
 from protocols.link import Link, LinkState
+from protocols.links import build
 from protocols.loopback import Loopback
 from protocols.modbus.client_settings import ModbusClientConfig
 from protocols.modbus.rtu_server import RtuServer
+from protocols.modbus.rtu_settings import ModbusRtuClientConfig
 from protocols.modbus.serial_port import Line
 from protocols.modbus.server import ModbusServer
 from protocols.signals import VALUES, Command, Outputs, Result, Status, StatusBit
@@ -155,7 +157,7 @@ class ServerPlc:
 
     def __init__(self) -> None:
         self.port = 0
-        self.server: ModbusTcpServer | None = None
+        self.server: ModbusTcpServer | ModbusSerialServer | None = None
         self.words = [0] * 200
 
     async def write(self, command: Command) -> None:
@@ -176,9 +178,24 @@ class ServerPlc:
 
     async def come_back(self) -> None:
         device = SimDevice(1, simdata=[SimData(0, values=list(self.words), datatype=DataType.REGISTERS)])
-        self.server = ModbusTcpServer(device, address=("127.0.0.1", self.port))
+        self.server = self.serve(device)
         await self.server.serve_forever(background=True)
-        self.port = self.server.transport.sockets[0].getsockname()[1]  # type: ignore[attr-defined]
+        if isinstance(self.server, ModbusTcpServer):
+            self.port = self.server.transport.sockets[0].getsockname()[1]  # type: ignore[attr-defined]
+
+    def serve(self, device: SimDevice) -> ModbusTcpServer | ModbusSerialServer:
+        return ModbusTcpServer(device, address=("127.0.0.1", self.port))
+
+
+class SerialServerPlc(ServerPlc):
+    """The same as a unit on a serial line."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__()
+        self.path = path
+
+    def serve(self, device: SimDevice) -> ModbusSerialServer:
+        return ModbusSerialServer(device, port=self.path, baudrate=115200)
 
 
 @asynccontextmanager
@@ -234,7 +251,32 @@ async def modbus_client(station: Recorder) -> AsyncIterator[tuple[Link, Plc]]:
         await plc.leave()
 
 
-@pytest.fixture(params=[loopback, modbus_server, modbus_rtu_server, modbus_client], ids=lambda rig: rig.__name__)
+@asynccontextmanager
+async def modbus_rtu_client(station: Recorder) -> AsyncIterator[tuple[Link, Plc]]:
+    with TemporaryDirectory() as folder:
+        async with joined(Path(folder)) as bus:
+            plc = SerialServerPlc(bus.tap("plc"))
+            await plc.come_back()
+            config = ModbusRtuClientConfig(
+                device=bus.tap("gateway"),
+                baud=115200,
+                timeout_ms=1000,
+                retries=0,
+                scan_ms=5,
+                word_order=CODEC.word_order,
+                string_order=CODEC.string_order,
+            )
+            (link,), _ = build([config], ignore)
+            link.attach(station)
+            async with running(link.run()):
+                yield link, plc
+            if plc.server is not None:
+                await plc.leave()
+
+
+@pytest.fixture(
+    params=[loopback, modbus_server, modbus_rtu_server, modbus_client, modbus_rtu_client], ids=lambda rig: rig.__name__
+)
 async def rig(request: pytest.FixtureRequest) -> AsyncIterator[tuple[Recorder, Link, Plc]]:
     station = Recorder()
     async with AsyncExitStack() as stack:
@@ -280,7 +322,7 @@ async def test_edges_come_in_the_order_written(rig: Rig) -> None:
     assert [command for command in station.commands if command != Command()] == written
 
 
-@pytest.mark.parametrize("rig", [modbus_client], indirect=True)
+@pytest.mark.parametrize("rig", [modbus_client, modbus_rtu_client], indirect=True)
 async def test_a_link_that_calls_goes_down_once_and_comes_back_with_a_baseline(rig: Rig) -> None:
     station, link, plc = rig
     await plc.write(COMMAND)

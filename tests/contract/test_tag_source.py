@@ -56,7 +56,7 @@ TAGS: list[dict[str, Any]] = [
 
 
 def config(port: int, tags: Sequence[dict[str, Any]] = TAGS, **more: Any) -> DeviceConfig:
-    link = {"host": "127.0.0.1", "port": port, "timeout_ms": 300, **more.pop("link", {})}
+    link = {"kind": "modbus_tcp", "host": "127.0.0.1", "port": port, "timeout_ms": 300, **more.pop("link", {})}
     groups = [{"name": "default", "period_ms": 20}, {"name": "slow", "period_ms": 100}]
     return DeviceConfig.model_validate({"name": "cnc", "link": link, "groups": groups, "tags": tags, **more})
 

@@ -20,7 +20,7 @@ from protocols.tags import Quality, TagValue, Value
 DEVICE = DeviceConfig.model_validate(
     {
         "name": "cnc",
-        "link": {"host": "127.0.0.1"},
+        "link": {"kind": "modbus_tcp", "host": "127.0.0.1"},
         "tags": [
             {"name": "counter", "address": 0},
             {"name": "part", "address": 1, "max": 60000},

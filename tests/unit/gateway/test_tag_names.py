@@ -126,7 +126,7 @@ def test_a_wrong_device_does_not_make_every_name_unknown(place: Path) -> None:
 
 def test_two_devices_at_one_address_are_doubtful(place: Path) -> None:
     text = place.read_text()
-    other = "  - {name: io, link: {host: 10.0.0.2}, tags: [{name: a, address: 0}]}\nstations:"
+    other = "  - {name: io, link: {kind: modbus_tcp, host: 10.0.0.2}, tags: [{name: a, address: 0}]}\nstations:"
     place.write_text(text.replace("stations:", other, 1))
     (warning,) = configuration.read(place).warnings
     assert "two connections" in str(warning)

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from protocols.faults import Code
-from protocols.tag_watch import NOTHING, Rule, Seen, Watch, When
+from protocols.tag_watch import NOTHING, Rule, Seen, Watch
+from protocols.tag_words import When
 from protocols.tags import Quality, Tag, TagValue, Value
 
 TAG = Tag("t", "uint16", low=0, high=60000, max_age=0.3)

@@ -148,7 +148,9 @@ def ignore(code: int, text: str) -> None:
 
 def test_who_shares_the_one_connection_describes_the_device_alike() -> None:
     one = Quirks(one_connection=True)
-    with pytest.raises(MapError, match="a and b share the one connection of plc:502 but set other quirks or time-outs"):
+    with pytest.raises(
+        MapError, match="a and b share the one connection of plc:502 but set other quirks, time-outs or TLS"
+    ):
         build([ModbusClientConfig(host="plc", quirks=one), ModbusClientConfig(host="plc", unit=2)], ignore, ["a", "b"])
     build([ModbusClientConfig(host="plc", quirks=one), ModbusClientConfig(host="plc", unit=2, quirks=one)], ignore)
     build([ModbusClientConfig(host="plc"), ModbusClientConfig(host="plc", unit=2, timeout_ms=90)], ignore)
