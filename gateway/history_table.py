@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
@@ -21,7 +22,7 @@ def show(rows: Sequence[Inspection], out: TextIO, *, as_json: bool = False) -> N
     """Write the inspections, newest first, as a table or as one JSON object a line."""
     if as_json:
         for row in rows:
-            out.write(json.dumps(_object(row), allow_nan=True) + "\n")
+            out.write(json.dumps(_finite(_object(row)), allow_nan=False) + "\n")
         return
     if not rows:
         out.write("no inspections yet\n")
@@ -35,7 +36,18 @@ def show(rows: Sequence[Inspection], out: TextIO, *, as_json: bool = False) -> N
 def _object(row: Inspection) -> dict[str, Any]:
     tags = records(row.trigger.tags, row.trigger.accepted)
     plain_row = asdict(replace(row, trigger=replace(row.trigger, tags={})))
-    return {**plain_row, "judgement": row.judgement.name, "trigger": {**plain_row["trigger"], "tags": tags}}
+    trigger = {**plain_row["trigger"], "tags": tags}
+    del trigger["accepted"], trigger["deadline"]  # monotonic times of a run that may be over
+    return {**plain_row, "judgement": row.judgement.name, "trigger": trigger}
+
+
+def _finite(value: Any) -> Any:
+    """What JSON knows: NaN and infinity become null."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    return [_finite(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def _cells(i: Inspection) -> tuple[str, ...]:

@@ -324,9 +324,9 @@ _ROWS = (
     (
         Code.RESTARTED,
         _F,
-        "Gateway restarted during the inspection",
-        "power loss, crash or restart",
-        "Inspect the part again",
+        "Gateway restarted during the inspection, or a trigger stood there before it looked",
+        "power loss, crash or restart; a trigger written before Ready",
+        "Inspect the part again, with a new trigger number",
     ),
     (
         Code.STARTING,

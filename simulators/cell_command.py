@@ -122,7 +122,9 @@ def main(arguments: Sequence[str]) -> int:
 
 async def _work(server: CellServer, options: argparse.Namespace) -> None:
     async with server.open(report.say):
-        report.say(f"machining cell at {options.host}:{server.port}, unit {options.unit}; {cell.seconds():g} s a part")
+        report.say(
+            f"machining cell at {options.host}:{server.port}, unit {options.unit}; {cell.seconds() / options.speed:g} s a part"
+        )
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(options.seconds):
                 await asyncio.Event().wait()

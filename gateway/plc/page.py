@@ -76,8 +76,8 @@ def _configuration(family: Family) -> Iterator[str]:
     orders = f"word_order: {family.word_order.value}, string_order: {family.string_order.value}"
     yield "```yaml"
     if family.client is not None:
-        yield "# the PLC polls the gateway"
-        yield f"link: {{ kind: modbus_server, host: 0.0.0.0, port: 502, unit: 1, {orders} }}"
+        yield "# the PLC (192.0.2.10) polls the gateway (192.0.2.1)"
+        yield f"link: {{ kind: modbus_server, host: 192.0.2.1, allow: [192.0.2.10], port: 502, unit: 1, {orders} }}"
     if family.server is not None:
         first = family.server.notation.first
         places = f"command_address: {first}, status_address: {first + 100}"
