@@ -16,6 +16,7 @@ from gateway import log as logs  # isort: skip - before structlog: it keeps rich
 import structlog
 
 from gateway import config as configuration
+from gateway.active_recipes import ActiveRecipes
 from gateway.config import Loaded, StationConfig
 from gateway.history import History, HistoryError
 from gateway.launch import Launched
@@ -61,11 +62,15 @@ class Gateway:
         names = [station.name for station in config.stations]
         built, services = links.build(configured, self._link_event, names, sharing)
         self.services = services
+        active = ActiveRecipes(config.data_dir)
         self.stations: list[Station] = []
         self.pools: list[WorkerPool] = []
         for station_config, link in zip(config.stations, built, strict=True):
-            station = _station(loaded, station_config, link, self.history, boot_id)
-            pool = WorkerPool(_pool_settings(station_config, loaded.recipes[station.name]), station, spawn=spawn)
+            number = active.of(station_config.name)
+            # The one of the last run first, where it is still there: the first is active at start.
+            recipes = tuple(sorted(loaded.recipes[station_config.name], key=lambda recipe: recipe.number != number))
+            station = _station(loaded, station_config, recipes, link, self.history, boot_id, active)
+            pool = WorkerPool(_pool_settings(station_config, recipes), station, spawn=spawn)
             station.use(pool)
             link.attach(station)
             self.stations.append(station)
@@ -155,8 +160,16 @@ class Gateway:
         log.warning("link_event", code=int(code), detail=text)
 
 
-def _station(loaded: Loaded, station: StationConfig, link: Link, history: History, boot_id: int) -> Station:
-    config, recipes = loaded.config, loaded.recipes[station.name]
+def _station(
+    loaded: Loaded,
+    station: StationConfig,
+    recipes: tuple[Recipe, ...],
+    link: Link,
+    history: History,
+    boot_id: int,
+    active: ActiveRecipes,
+) -> Station:
+    config = loaded.config
     verdicts = frozenset(Judgement[name] for name in station.pictures.verdicts)
     pictures = Pictures(config.data_dir / "pictures" / station.name, verdicts) if station.pictures.keep else None
     server = isinstance(station.link, ModbusServerConfig | ModbusRtuServerConfig)
@@ -167,15 +180,16 @@ def _station(loaded: Loaded, station: StationConfig, link: Link, history: Histor
         ),
         {recipe.number: recipe for recipe in recipes},
         boot_id=boot_id,
-        config_crc=configuration.config_crc(config, recipes),
+        config_crc=configuration.config_crc(config, loaded.recipes[station.name]),
         pictures=pictures,
+        remember=partial(active.keep, station.name),
     )
     return Station(setup, link, history)
 
 
 def _pool_settings(station: StationConfig, recipes: tuple[Recipe, ...]) -> PoolSettings:
     return PoolSettings(
-        recipe=station.recipes[0],
+        recipe=recipes[0].folder,
         camera=station.camera,
         engine=station.engine,
         worker=station.worker,

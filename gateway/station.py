@@ -72,6 +72,8 @@ class Setup:
     boot_id: int
     config_crc: int
     pictures: Pictures | None = None
+    remember: Callable[[int], None] | None = None
+    """Writes the number of a recipe just activated to the disk; OSError."""
 
 
 class Station:
@@ -212,7 +214,17 @@ class Station:
             return error.code
         self.recipe, self.facts = recipe, facts
         self.role.recipe_active = facts.recipe
+        await self._remember(number)
         return Code.NONE
+
+    async def _remember(self, number: int) -> None:
+        if self._setup.remember is None:
+            return
+        try:
+            await asyncio.to_thread(self._setup.remember, number)
+        except OSError as error:
+            text = f"a restart would begin with another recipe than {number}, as it cannot be written down"
+            self._log.error("recipe_not_kept", code=int(Code.STORE_WRITE), detail=f"{text} ({error.strerror})")
 
     # ------------------------------------------------------------ what the link calls
 

@@ -146,9 +146,7 @@ class Tag:
         """The words of a value; raises TagError for one that does not fit: nothing is cut or wrapped."""
         if self.type == "bool":
             if value not in (0, 1):
-                raise TagError(
-                    f"{value!r} does not fit bool; give true or false, or 0 or 1 (what is left out has its default)"
-                )
+                raise TagError(f"{value!r} does not fit bool; give 0 or 1, also for what is left to its default")
             return struct.pack(">H", int(value))
         if self.length:
             return self._encoded_text(value)

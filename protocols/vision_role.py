@@ -42,6 +42,8 @@ class VisionRole:
         self.conditions = Conditions()
         self.newest_result_seq = self._result_seq = 0
         self._last: Last | None = None
+        self._unseen = False
+        """TRIGGER_SEQ_ACK is of the run before: what the PLC asks for now has not been looked at."""
         self._bit_count = 0
         self._online = True
         self._stopped = False
@@ -155,6 +157,8 @@ class VisionRole:
         """Continue the numbers of the run before; `last` answers a repeat of its trigger."""
         self._result_seq = self.newest_result_seq = result_seq
         self._last = last
+        if last is not None:  # a PLC that starts anew counts on from here, and so asks for no old outcome
+            self._trigger_seq_ack, self._unseen = last.trigger_seq, True
 
     def command_finished(self, token: int, code: Code) -> bool:
         """The answer to Execute; False when it came too late."""
@@ -221,7 +225,8 @@ class VisionRole:
             self.results.hold()
         else:
             self.results.ack_fall(now)
-        known = c.trigger_seq == self._trigger_seq_ack
+        known = c.trigger_seq == self._trigger_seq_ack and not self._unseen
+        self._unseen = self._unseen and not c.trigger_seq
         if not c.trigger_seq or (known and self._trigger_refused is not self._baseline_code):
             return
         if self._is_repeat(c.trigger_seq, c):

@@ -122,9 +122,8 @@ def main(arguments: Sequence[str]) -> int:
 
 async def _work(server: CellServer, options: argparse.Namespace) -> None:
     async with server.open(report.say):
-        report.say(
-            f"machining cell at {options.host}:{server.port}, unit {options.unit}; {cell.seconds() / options.speed:g} s a part"
-        )
+        pace = cell.seconds() / options.speed
+        report.say(f"machining cell at {options.host}:{server.port}, unit {options.unit}; {pace:g} s a part")
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(options.seconds):
                 await asyncio.Event().wait()

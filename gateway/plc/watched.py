@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from protocols.codec import RESULT_BYTES, SIGNATURE_BYTES, STATUS_BYTES, Codec, StringOrder
-from protocols.faults import CATALOGUE
+from protocols.faults import CATALOGUE, Code
 from protocols.modbus.registers import (
     CONTROL_BITS,
     FIELDS,
@@ -142,7 +142,9 @@ class Watched:
             yield f"The gateway's HEARTBEAT has stood still for {seconds:.0f} s: trust nothing it shows; see its log."
         if status.ready:
             return
-        if status.not_ready_reason:
+        if status.bits & StatusBit.BUSY and status.not_ready_reason == Code.TRIGGER_WHILE_BUSY:
+            yield "Ready is low: an inspection is running."
+        elif status.not_ready_reason:
             yield f"Ready is low: {explained(status.not_ready_reason)}"
         else:
             yield "Ready is low, and NOT_READY_REASON is 0: this is no gateway, or its outputs were never written."

@@ -271,6 +271,11 @@ class Connection(asyncio.Protocol):
             return f"no request for {limits.idle_timeout:g} s"
         return ""
 
+    @property
+    def now(self) -> float:
+        """Monotonic seconds of the loop it lives on."""
+        return self._loop.time()
+
     def silent_for(self, now: float) -> float:
         """Seconds without a request, as far as the sweeps have seen."""
         return 0.0 if self.asked != self._seen or self._held is not None else now - self._seen_at

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import math
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -67,7 +66,7 @@ class ServerLink:
         self._result: Result | None = None
         self._result_block = b""
         self._held_reply = rules.held_reply
-        self.writer = Writer(rules.writer_silence, server.silent_for, server.door.configured)
+        self.writer = Writer(rules.writer_silence, server.door.configured)
         self._image = server.units.add(unit, registers, codec.encode_signature(), self._written)
         self._image.identity = server.identity
         self._image.permit = self._permit
@@ -99,7 +98,7 @@ class ServerLink:
         """Nothing that reads the block: the write has failed; another master holds it: it must wait."""
         if self._station is None:
             return ExceptionCode.SERVER_DEVICE_FAILURE
-        if isinstance(source, Connection) and not self.writer.may(source.peer):
+        if isinstance(source, Connection) and not self.writer.may(source.peer, source.now):
             return ExceptionCode.SERVER_DEVICE_BUSY
         return None
 
@@ -287,11 +286,6 @@ class ModbusServer:
         if self.door.leave(connection):
             for link in self.links:
                 link.writer.left(connection.peer)
-
-    def silent_for(self, peer: str) -> float:
-        """Seconds since this address asked anything; infinite when it has no connection."""
-        now = asyncio.get_running_loop().time()
-        return min((connection.silent_for(now) for connection in self.door.of(peer)), default=math.inf)
 
     def tell(self, code: Code, key: tuple[object, ...], text: Callable[[], str]) -> None:
         """Report once for each code and key: a peer that repeats itself at every poll is told of once."""

@@ -68,7 +68,7 @@ class ModbusServerConfig(Orders):
     unknown_unit: Literal["exception", "silent"] = "exception"
     """What a request to a unit that is not here gets: exception 0B, or no answer."""
     writer_silence_s: float = Field(5.0, ge=0, le=3600)
-    """The address that writes the command block keeps all others from writing until it is silent so long; 0 = no."""
+    """The address that writes the command block keeps others from writing until it wrote nothing so long; 0 = no."""
     held_reply_ms: float = Field(0.0, ge=0, le=10_000)
     """A trigger written by function 23 is answered when its result is there, after this time at most; 0 = at once."""
     tls: ServerTls | None = None

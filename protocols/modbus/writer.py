@@ -4,33 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-SilentFor = Callable[[str], float]
-"""Seconds since this address last asked anything, infinite when it has no connection."""
-
 
 class Writer:
-    """The address that holds a command block: the first to write, until it has gone or been silent for a while."""
+    """The address that holds a command block: the first to write, until it has gone or has not written for a while.
 
-    def __init__(self, silence: float, silent_for: SilentFor, configured: Callable[[str], bool]) -> None:
+    Reading keeps no hold: a panel that wrote once and then only looks must not lock the PLC out.
+    """
+
+    def __init__(self, silence: float, configured: Callable[[str], bool]) -> None:
         """`silence` in seconds, 0 = anybody may write; a `configured` PLC takes the block from whoever is none."""
         self.holder = ""
+        self._wrote = 0.0
         self._silence = silence
-        self._silent_for = silent_for
         self._configured = configured
 
-    def may(self, address: str) -> bool:
+    def may(self, address: str, now: float) -> bool:
         """Whether this address may write now; if so it holds the block from now on."""
-        if address == self.holder:
-            return True
-        if self.holder and self._silence and not self._gives_up(address):
+        if self.holder and address != self.holder and self._silence and not self._gives_up(address, now):
             return False
-        self.holder = address
+        self.holder, self._wrote = address, now
         return True
 
-    def _gives_up(self, address: str) -> bool:
+    def _gives_up(self, address: str, now: float) -> bool:
         if self._configured(address) and not self._configured(self.holder):
             return True
-        return self._silent_for(self.holder) > self._silence
+        return now - self._wrote > self._silence
 
     def left(self, address: str) -> None:
         """The last connection of this address has closed."""

@@ -52,3 +52,25 @@ async def test_another_recipe_judges_from_its_activation_on(new_stand: NewStand,
             assert answer.result is not None
             assert (answer.judgement, answer.result.recipe) == (contrary[bench.verdict(part)], 2)
         assert await stand.stop() == 0
+
+
+async def test_a_killed_gateway_begins_with_the_recipe_it_had(
+    new_stand: NewStand, bench: Bench, tmp_path: Path
+) -> None:
+    other = Bench(tmp_path / "contrary", number=2, flip=True)
+    stand = new_stand({"recipes": [str(bench.recipe), str(other.recipe)]})
+    await stand.start()
+    async with line(stand) as plant:
+        await plant.ready()
+        assert await plant.plc.execute(CommandCode.ACTIVATE_RECIPE, 2) == CommandResult.DONE
+        before = plant.plc.outputs.status
+        await stand.kill()
+        await stand.start()
+        plant.reconnect()
+        await plant.plc.until(lambda outputs: outputs.status.boot_id != before.boot_id and outputs.status.ready, 10)
+        after = plant.plc.outputs.status
+        assert (after.recipe_active, after.config_crc) == (2, before.config_crc)
+        answer = await plant.plc.inspect(1)
+        assert answer.result is not None
+        assert answer.result.recipe == 2
+        assert await stand.stop() == 0

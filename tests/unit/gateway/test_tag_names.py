@@ -91,7 +91,7 @@ def test_the_page_s_example_is_right(place: Path) -> None:
         ("tag: cnc.lamp", "tag: cnc.tool", "'cnc.tool' has access: read; set access: write"),
         ("tag: cnc.lamp", "tag: cnc.gate, ng: 0, recheck: 0, fault: 0", "'cnc.gate' is already written by"),
         ("tag: cnc.lamp", "tag: cnc.lamp, ng: red", "'red' does not fit uint16; give a number"),
-        ("delay_ms: 500", "delay_ms: 500, pass_value: 2", "2 does not fit bool; give true or false"),
+        ("delay_ms: 500", "delay_ms: 500, pass_value: 2", "2 does not fit bool; give 0 or 1"),
         ("delay_ms: 500", "delay_ms: 500, pass_value: 0", "so the gate could never reject"),
         ("delay_ms: 500", "pulse_ms: 50", "a gate needs delay_ms or after_parts"),
         ("delay_ms: 500", "after_parts: 9, queue: 9", "queue 9 is too small for after_parts 9"),

@@ -228,6 +228,14 @@ def test_outcome_of_the_run_before_is_not_shown_again_once_acknowledged() -> Non
     assert bench.out.result.result_seq == 0
 
 
+def test_a_plc_that_starts_anew_beside_a_restarted_gateway_is_told_the_last_number() -> None:
+    bench = Bench()
+    bench.role.restore(41, Last(1, 1, "", Result(result_seq=41, trigger_seq=1, part_id=1, judgement=Judgement.OK)))
+    bench.write(control=ON, plc_heartbeat=7)
+    assert bench.out.status.trigger_seq_ack == 1  # it counts on from there: 1 would ask for the outcome of an old part
+    assert bench.trigger(2, part=1).trigger_seq == 2
+
+
 def test_after_a_link_loss_a_changed_number_is_refused_with_3001(bench: Bench) -> None:
     bench.role.resync(bench.now)
     assert refusals(bench.write(trigger_seq=4)) == [(4, Code.LINK_LOST)]
