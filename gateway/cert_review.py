@@ -26,7 +26,7 @@ def review(tls: ServerTls | ClientTls, now: float) -> Iterator[tuple[str, Level]
             server_context(tls)
         else:
             client_context(tls)
-        own = certificate.facts(certificate.blocks(tls.certificate.read_bytes())[0])
+        own = certificate.facts(certificate.blocks(certificate.contents(tls.certificate))[0])
     except (LinkError, CertificateError, OSError) as error:
         yield f"TLS: {error}", "error"
         return

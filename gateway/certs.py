@@ -193,7 +193,7 @@ def load_signer(path: Path) -> Made:
     found = [x509.load_der_x509_certificate(der) for der in read(path)]
     beside = path.with_suffix(".key")
     try:
-        key = serialization.load_pem_private_key(beside.read_bytes(), None)
+        key = serialization.load_pem_private_key(reading.contents(beside), None)
     except OSError as error:
         raise CertError(
             f"{beside}: the authority's key cannot be read ({_cause(error)}); it stands beside its certificate"
@@ -208,7 +208,7 @@ def load_signer(path: Path) -> Made:
 def read(path: Path) -> list[bytes]:
     """The certificates of a file as DER, each one sound; raises CertError."""
     try:
-        found = reading.blocks(path.read_bytes())
+        found = reading.blocks(reading.contents(path))
         for der in found:
             reading.facts(der)
             x509.load_der_x509_certificate(der)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
-from typing import Protocol
+from typing import Annotated, Protocol
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from protocols.codec import Codec, StringOrder, WordOrder
 
@@ -27,6 +28,19 @@ class Settings(BaseModel):
 
     # The root configuration builds these schemas as its own; building them here too would only delay the start.
     model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
+
+
+def _host(text: str) -> str:
+    """RFC 1123 §2.1 for names; addresses pass as they are."""
+    name = text.rstrip(".")
+    if ":" not in name and not all(_LABEL.fullmatch(label) for label in name.split(".")):
+        raise ValueError(f"{text!r} is no host name and no address")
+    return text
+
+
+_LABEL = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?", re.ASCII)
+Host = Annotated[str, Field(max_length=253), AfterValidator(_host)]
+"""A host that is asked: its name or address."""
 
 
 class Orders(Settings):

@@ -39,7 +39,7 @@ def _add_export(own: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     parser = _parser(own, "export", "write register table, function block and sheet for a PLC family", _export)
     parser.add_argument("file", type=Path, metavar="FILE", help="the configuration, such as configs/demo.yaml")
     parser.add_argument("--family", required=True, metavar="F", help="see `gateway plc families`")
-    parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="folder to write into")
+    parser.add_argument("--out", required=True, type=_folder, metavar="DIR", help="folder to write into")
     parser.add_argument("--station", metavar="NAME", help="this station only")
     parser.add_argument("--only", nargs="+", choices=KINDS, default=(), metavar="KIND", help=", ".join(KINDS))
 
@@ -52,6 +52,12 @@ def _add_families(own: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 def _add_diagram(own: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = _parser(own, "diagram", "print the timing diagram of a request as SVG", _diagram)
     parser.add_argument("--style", choices=STYLES, default=STYLES[0], help=f"default: {STYLES[0]}")
+
+
+def _folder(text: str) -> Path:
+    if not text:
+        raise argparse.ArgumentTypeError("no folder is named; give one, as --out build/plc")
+    return Path(text)
 
 
 def _refuse(error: BaseException) -> int:

@@ -34,7 +34,7 @@ class RawWire:
         try:
             async with asyncio.timeout(ANSWER):
                 self._streams = await asyncio.open_connection(self._host, self._port)
-        except (OSError, TimeoutError) as error:
+        except (OSError, TimeoutError, UnicodeError) as error:
             why = str(error) or "timed out"
             raise PeerError(f"no further connection to {self._host}:{self._port} ({why})") from error
         return self

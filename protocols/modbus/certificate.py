@@ -1,4 +1,4 @@
-"""What a certificate says that Python's ssl does not tell: its Modbus role and its validity. Pure.
+"""What a certificate says that Python's ssl does not tell: its Modbus role and its validity.
 
 A reader of DER for just these two, so that the control process needs no cryptography library. Whether a certificate is
 genuine is decided elsewhere, by OpenSSL, before this is asked for its role.
@@ -9,11 +9,15 @@ Source: RFC 5280 §4.1 (certificate); ITU-T X.690 §8 and §10 (DER); MODBUS/TCP
 from __future__ import annotations
 
 import binascii
+import errno
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 
 ROLE_OID = "1.3.6.1.4.1.50316.802.1"
+LIMIT = 1 << 20
+"""Bytes of a certificate or key file at most; a bundle of all public authorities has a quarter of it."""
 ROLE_LENGTH = 64
 """Characters of a role at most; what is longer was not meant as one."""
 
@@ -44,6 +48,17 @@ def facts(der: bytes) -> Facts:
         return _facts(der)
     except (IndexError, ValueError) as error:  # UnicodeDecodeError is a ValueError
         raise CertificateError("it is no certificate, or a damaged one") from error
+
+
+def contents(path: Path) -> bytes:
+    """A certificate or key file, of at most LIMIT bytes; OSError."""
+    if path.exists() and not path.is_file():  # reading a device or a pipe may never end
+        raise OSError(errno.EINVAL, "it is no regular file")
+    with path.open("rb") as file:
+        found = file.read(LIMIT + 1)
+    if len(found) > LIMIT:
+        raise OSError(errno.EFBIG, f"it is larger than {LIMIT // 1024} KiB")
+    return found
 
 
 def blocks(data: bytes) -> list[bytes]:

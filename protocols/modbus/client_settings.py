@@ -10,6 +10,7 @@ from typing_extensions import override
 from protocols.modbus.peer_settings import Peer
 from protocols.modbus.polled_settings import PolledConfig
 from protocols.modbus.security_settings import ClientTls
+from protocols.settings import Host
 
 if TYPE_CHECKING:
     from protocols.modbus.turns import Connection
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 class TcpPeer(Peer):
     """A Modbus TCP server that the gateway asks."""
 
-    host: str
+    host: Host
     port: int = Field(502, ge=1, le=65535)
     unit: int = Field(1, ge=0, le=255)
     tls: ClientTls | None = None

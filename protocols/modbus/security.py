@@ -268,7 +268,7 @@ def _own(settings: OwnCertificate) -> Facts:
 
 def _read(path: Path, what: str) -> bytes:
     try:
-        return path.read_bytes()
+        return certificate.contents(path)
     except FileNotFoundError as error:
         raise LinkError(
             f"{path}: there is no such {what}; make one with `gateway cert new`, or mend the path"

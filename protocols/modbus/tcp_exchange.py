@@ -63,7 +63,7 @@ class TcpExchange:
         self._host, self._port, self._timeout, self._context = host, port, timeout, context
         self._quirks = quirks
         self._make = AsyncModbusTcpClient
-        self._troubles: tuple[type[Exception], ...] = (ModbusException, OSError, TimeoutError)
+        self._troubles: tuple[type[Exception], ...] = (ModbusException, OSError, TimeoutError, UnicodeError)
         self._client: AsyncModbusTcpClient | None = None
         self._expected: Expected | None = None
         self._transaction = 0
@@ -82,7 +82,7 @@ class TcpExchange:
             trace_packet=self._seen,
             trace_connect=self._connected,
         )
-        cause: list[OSError] = []
+        cause: list[Exception] = []
         client.ctx.call_create = partial(self._create, client, cause)
         client.ctx.max_buffer_size = _UNSEEN
         try:
@@ -102,7 +102,7 @@ class TcpExchange:
         self._spoiled = ""
 
     async def _create(
-        self, client: AsyncModbusTcpClient, cause: list[OSError]
+        self, client: AsyncModbusTcpClient, cause: list[Exception]
     ) -> tuple[asyncio.BaseTransport, asyncio.BaseProtocol]:
         """Connect in pymodbus's stead: its own TLS client breaks on split frames and swallows the cause."""
         loop = asyncio.get_running_loop()
@@ -110,7 +110,7 @@ class TcpExchange:
             return await loop.create_connection(
                 client.ctx.handle_new_connection, self._host, self._port, ssl=self._context
             )
-        except OSError as error:
+        except (OSError, UnicodeError) as error:  # the latter for a name that cannot be one
             cause.append(error)
             raise
 

@@ -42,6 +42,8 @@ def test_kind_chooses_the_model() -> None:
         ({"kind": "modbus_server", "word_order": "ACBD"}, "word_order"),
         ({"kind": "modbus_server", "mirror_address": 16}, "overlap"),
         ({"kind": "modbus_client"}, "host"),
+        ({"kind": "modbus_client", "host": "plc..local"}, "no host name"),
+        ({"kind": "modbus_client", "host": "a b"}, "no host name"),
         ({"kind": "modbus_client", "host": "x", "status_address": 31}, "overlap"),
         ({"kind": "modbus_rtu_server"}, "device"),
         ({"kind": "modbus_rtu_server", "device": "/dev/ttyS0", "unit": 248}, "unit"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from cryptography import x509
@@ -140,3 +141,14 @@ def test_the_clock_of_two_digits() -> None:
     )))))  # fmt: skip
     assert datetime.fromtimestamp(facts.begins, UTC).year == 1950
     assert datetime.fromtimestamp(facts.ends, UTC) + timedelta(seconds=1) == datetime(2050, 1, 1, tzinfo=UTC)
+
+
+def test_what_is_no_file_or_too_large_is_not_read(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="no regular file"):
+        certificate.contents(Path("/dev/zero"))
+    large = tmp_path / "large.pem"
+    large.write_bytes(b"-" * (certificate.LIMIT + 1))
+    with pytest.raises(OSError, match="larger than 1024 KiB"):
+        certificate.contents(large)
+    large.write_bytes(b"-")
+    assert certificate.contents(large) == b"-"
