@@ -47,7 +47,7 @@ class _Work:
     row: Accepted | Inspection
     done: Done | None = None
     written: Callable[[], None] | None = None
-    """Of an amendment: told when it has succeeded."""
+    """Of an amendment or an accepted trigger: told when it has succeeded."""
 
     @property
     def key(self) -> tuple[str, int]:
@@ -105,9 +105,9 @@ class History:
         self._thread = threading.Thread(target=self._run, name="history", daemon=True)
         self._thread.start()
 
-    def accept(self, station: str, trigger: Trigger, recipe: int) -> None:
-        """Open the row of an accepted trigger: it survives a kill of the process, not yet a power cut."""
-        self._put(_Work(Accepted(station, trigger, recipe)), self._bound)
+    def accept(self, station: str, trigger: Trigger, recipe: int, recorded: Callable[[], None] | None = None) -> None:
+        """Open the row of an accepted trigger, then call `recorded`: it survives a kill, not yet a power cut."""
+        self._put(_Work(Accepted(station, trigger, recipe), written=recorded), self._bound)
 
     def commit(self, inspection: Inspection, done: Done) -> None:
         """Write the outcome to the disk, then call `done(None)`; or `done(error)`, and the row is as it was."""

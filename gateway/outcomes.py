@@ -21,8 +21,8 @@ SLOW_DISK = 0.1
 class Store(Protocol):
     """What is asked of the history."""
 
-    def accept(self, station: str, trigger: Trigger, recipe: int) -> None:
-        """Open the row of an accepted trigger."""
+    def accept(self, station: str, trigger: Trigger, recipe: int, recorded: Callable[[], None]) -> None:
+        """Open the row of an accepted trigger, then call back; never, if that failed."""
 
     def commit(self, inspection: Inspection, done: Callable[[HistoryError | None], None]) -> None:
         """Write the outcome, then call back."""
@@ -53,11 +53,11 @@ class Outcomes:
         self._owner, self._store, self._clock = owner, store, clock
         self._open: dict[int, Cycle] = {}
 
-    def begin(self, cycle: Cycle) -> None:
-        """A trigger was accepted."""
+    def begin(self, cycle: Cycle, recorded: Callable[[], None]) -> None:
+        """A trigger was accepted; `recorded` is called once a kill cannot take its row any more."""
         self._open[cycle.trigger.cycle] = cycle
         self.idle.clear()
-        self._store.accept(cycle.station, cycle.trigger, cycle.recipe.number)
+        self._store.accept(cycle.station, cycle.trigger, cycle.recipe.number, recorded)
 
     def running(self, number: int) -> Cycle | None:
         """The cycle, while it has no outcome yet."""

@@ -11,6 +11,7 @@ import contextlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -38,6 +39,8 @@ FAREWELL = 0.5
 """Seconds at the end in which the PLC may take the last results."""
 OUTPUT_WAIT = 1.0
 """Seconds at the end in which gates and lamps are brought to rest."""
+VEIL = 0.02
+"""Seconds an accepted trigger is shown later at most, for its row: what the PLC saw accepted, a kill must not take."""
 STALL = 0.5
 """A heartbeat later than this is told as 5002: the loop was held up."""
 
@@ -107,6 +110,9 @@ class Station:
         self._activations: asyncio.Queue[hs.Execute] = asyncio.Queue(maxsize=4)
         self._all_taken = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
+        self._veil: asyncio.TimerHandle | None = None
+        """Set while the outputs wait for the row of the trigger accepted last."""
+        self._veiled = 0
         self._log = log.bind(station=setup.name)
 
     # ------------------------------------------------------------ life
@@ -325,6 +331,7 @@ class Station:
     def decided(self, inspection: Inspection) -> None:
         """Show this outcome to the PLC now."""
         cycle = inspection.trigger.cycle
+        self._unveil(cycle)
         self._act(self.role.finish(cycle, to_result(inspection), self._clock()))
         self._show()
         self._equipment.decided(cycle, inspection.judgement)
@@ -423,7 +430,9 @@ class Station:
         self.metrics.accepted += 1
         if self._pool is not None:
             self._pool.inspect(trigger)
-        self._outcomes.begin(Cycle(self.name, self.role.boot_id, trigger, self.recipe, self.facts.model_crc))
+        self._hide(request.cycle)
+        cycle = Cycle(self.name, self.role.boot_id, trigger, self.recipe, self.facts.model_crc)
+        self._outcomes.begin(cycle, partial(self._unveil, request.cycle))
         self._equipment.accepted(request.cycle)
 
     def _expired(self, cycle: int, code: Code) -> None:
@@ -467,8 +476,22 @@ class Station:
 
     def _show(self) -> None:
         now = self._clock()
-        self._link.publish(self.role.outputs(now))
+        if self._veil is None:
+            self._link.publish(self.role.outputs(now))
         self._arm(now)
+
+    def _hide(self, cycle: int) -> None:
+        """Until `_unveil(cycle)`, VEIL at most: the PLC sees the trigger accepted when its row is there."""
+        if self._veil is not None:
+            self._veil.cancel()
+        self._veiled = cycle
+        self._veil = asyncio.get_running_loop().call_later(VEIL, self._unveil, cycle)
+
+    def _unveil(self, cycle: int) -> None:
+        if self._veil is not None and cycle == self._veiled:
+            self._veil.cancel()
+            self._veil = None
+            self._show()
 
     def _arm(self, now: float) -> None:
         """One timer for the next thing that happens by time alone."""

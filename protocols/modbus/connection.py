@@ -272,6 +272,11 @@ class Connection(asyncio.Protocol):
         return ""
 
     @property
+    def held(self) -> bool:
+        """Whether an answer to it is held back."""
+        return self._held is not None
+
+    @property
     def now(self) -> float:
         """Monotonic seconds of the loop it lives on."""
         return self._loop.time()

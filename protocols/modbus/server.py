@@ -66,7 +66,7 @@ class ServerLink:
         self._result: Result | None = None
         self._result_block = b""
         self._held_reply = rules.held_reply
-        self.writer = Writer(rules.writer_silence, server.door.configured)
+        self.writer = Writer(rules.writer_silence, server.door.configured, server.waits)
         self._image = server.units.add(unit, registers, codec.encode_signature(), self._written)
         self._image.identity = server.identity
         self._image.permit = self._permit
@@ -286,6 +286,10 @@ class ModbusServer:
         if self.door.leave(connection):
             for link in self.links:
                 link.writer.left(connection.peer)
+
+    def waits(self, peer: str) -> bool:
+        """Whether an answer to this address is held back."""
+        return any(connection.held for connection in self.door.of(peer))
 
     def tell(self, code: Code, key: tuple[object, ...], text: Callable[[], str]) -> None:
         """Report once for each code and key: a peer that repeats itself at every poll is told of once."""

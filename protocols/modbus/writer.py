@@ -11,12 +11,18 @@ class Writer:
     Reading keeps no hold: a panel that wrote once and then only looks must not lock the PLC out.
     """
 
-    def __init__(self, silence: float, configured: Callable[[str], bool]) -> None:
-        """`silence` in seconds, 0 = anybody may write; a `configured` PLC takes the block from whoever is none."""
+    def __init__(
+        self, silence: float, configured: Callable[[str], bool], waits: Callable[[str], bool] = lambda address: False
+    ) -> None:
+        """`silence` in seconds, 0 = anybody may write; a `configured` PLC takes the block from whoever is none.
+
+        Who `waits` for the answer to a write is still at it.
+        """
         self.holder = ""
         self._wrote = 0.0
         self._silence = silence
         self._configured = configured
+        self._waits = waits
 
     def may(self, address: str, now: float) -> bool:
         """Whether this address may write now; if so it holds the block from now on."""
@@ -28,7 +34,7 @@ class Writer:
     def _gives_up(self, address: str, now: float) -> bool:
         if self._configured(address) and not self._configured(self.holder):
             return True
-        return now - self._wrote > self._silence
+        return now - self._wrote > self._silence and not self._waits(self.holder)
 
     def left(self, address: str) -> None:
         """The last connection of this address has closed."""

@@ -49,9 +49,18 @@ class Disk:
         self.error: HistoryError | None = None
         self.waiting: list[tuple[Inspection, Callable[[HistoryError | None], None]]] = []
         self.owed: list[Callable[[], None]] = []
+        self.opened: list[Callable[[], None]] = []
 
-    def accept(self, station: str, trigger: Trigger, recipe: int) -> None:
+    def accept(self, station: str, trigger: Trigger, recipe: int, recorded: Callable[[], None]) -> None:
         self.accepted.append(trigger)
+        self.opened.append(recorded)
+        if not self.slow:
+            self.open_rows()
+
+    def open_rows(self) -> None:
+        """Tell of the rows of accepted triggers."""
+        while self.opened:
+            self.opened.pop(0)()
 
     def commit(self, inspection: Inspection, done: Callable[[HistoryError | None], None]) -> None:
         self.waiting.append((inspection, done))
@@ -59,6 +68,7 @@ class Disk:
             self.flush()
 
     def flush(self) -> None:
+        self.open_rows()
         waiting, self.waiting = self.waiting, []
         for inspection, done in waiting:
             if self.error is None:

@@ -43,6 +43,22 @@ async def test_a_good_and_a_bad_part(cell: Cell) -> None:
     assert [path.split("/")[-1] for path in cell.vision.pictures] == ["00007-00002-NG.jpg"]
 
 
+async def test_an_accepted_trigger_is_shown_when_a_kill_cannot_take_its_row_any_more(cell: Cell) -> None:
+    cell.disk.slow = True
+    cell.trigger(5, part=3)
+    assert cell.status.trigger_seq_ack == 0
+    assert not cell.status.bits & StatusBit.BUSY
+    cell.disk.open_rows()
+    assert cell.status.trigger_seq_ack == 5
+    assert cell.status.bits & StatusBit.BUSY
+
+
+async def test_an_accepted_trigger_is_not_hidden_for_long_by_a_slow_disk(cell: Cell) -> None:
+    cell.disk.slow = True
+    cell.trigger(5)
+    await cell.until(lambda: cell.status.trigger_seq_ack == 5)
+
+
 async def test_recorded_before_visible(cell: Cell) -> None:
     cell.disk.slow = True
     cell.seen(cell.trigger(1))
