@@ -8,10 +8,10 @@ from pathlib import Path
 
 from gateway import validation
 from gateway.plc import l5x, plcopen, scl, sheet, st, table
-from gateway.plc.block import Times
 from gateway.plc.family import Family, Kind
 from gateway.plc.page import FILES
 from gateway.plc.table import ExportError, ModbusLink, Place
+from gateway.plc.variables import Times
 from gateway.settings import GatewayConfig, StationConfig
 from protocols.modbus.client_settings import ModbusClientConfig
 from protocols.modbus.server_settings import ModbusServerConfig

@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from xml.sax.saxutils import quoteattr
 
 from gateway.plc import block
-from gateway.plc.block import Section, Times, Variable
 from gateway.plc.dialect import Logix
 from gateway.plc.names import RESULT_TYPE, STATUS_TYPE, Member, members
+from gateway.plc.variables import Section, Times, Variable, variables
 from protocols.codec import WordOrder
 from protocols.modbus.registers import Block, Type
 
@@ -72,7 +72,7 @@ def _data_type(name: str, rows: tuple[Member, ...]) -> Iterator[str]:
 
 
 def _instruction(order: WordOrder, times: Times) -> Iterator[str]:
-    everything = block.variables(times)
+    everything = variables(times)
     yield (
         f'<AddOnInstructionDefinition Use="Target" Name="{block.NAME}" Revision="{REVISION}" ExecutePrescan="false" '
         f'ExecutePostscan="false" ExecuteEnableInFalse="false" SoftwareRevision="v{SOFTWARE}">'

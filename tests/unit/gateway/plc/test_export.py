@@ -12,10 +12,10 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from gateway.map import rows_of
-from gateway.plc import block, export, family, st
-from gateway.plc.block import Times
+from gateway.plc import export, family, st
 from gateway.plc.family import Kind
 from gateway.plc.table import ExportError, places
+from gateway.plc.variables import Times, variables
 from gateway.settings import CycleConfig
 from protocols.codec import WordOrder
 from protocols.modbus.registers import FIELDS, STATUS_BITS, Block, RegisterMap, Table
@@ -133,9 +133,9 @@ def test_scl_is_the_same_text_with_its_signs() -> None:
     wanted = plain["FB_VisionStation.st"].split("FUNCTION_BLOCK FB_VisionStation\n")[1]
     found = scl["FB_VisionStation.scl"].split('FUNCTION_BLOCK "FB_VisionStation"\n')[1]
     code = "\n".join(re.sub(r"\(\*.*?\*\)", "", line) for line in found.splitlines())
-    variables = [one.name for one in block.variables(Times())]
+    names = [one.name for one in variables(Times())]
     body = code.split("BEGIN\n")[1]
-    for name in variables:
+    for name in names:
         assert not re.search(rf"(?<![\w.#]){name}\b(?! :=)", body), f"{name} without #"
     for name in ("VisionUdint", "VisionWord", "VisionReal"):
         assert not re.search(rf'(?<!"){name}', body), f"{name} without quotes"
