@@ -7,12 +7,16 @@ from collections.abc import Iterator
 from gateway.plc import chart
 from gateway.plc.dialect import Dialect, get_member
 from gateway.plc.names import members, word_of
+from gateway.plc.variables import SIMULATED
 from protocols.faults import Code
 from protocols.handshake import PlcState, Style
 from protocols.modbus.registers import Block, Type
 from protocols.signals import CommandCode, CommandResult, Control, Judgement, ResultBit, StatusBit
 
 NAME = "FB_VisionStation"
+IDLE, RUNNING, RELEASE = (chart.NUMBER[state] for state in (PlcState.IDLE, PlcState.RUNNING, PlcState.RELEASE))
+READS = 2
+"""New status words that a waiting trigger has seen at the least, before it is given up as not ready."""
 
 
 def body(dialect: Dialect) -> Iterator[str]:
@@ -53,7 +57,7 @@ def _look(dialect: Dialect) -> Iterator[str]:
         yield from dialect.get(name, kind, word_of(field, Block.RESULT))
 
 
-_TIMERS = """\
+_TIMERS = f"""\
 moved := (gateway.heartbeat <> lastBeat) OR (gateway.bootId <> lastBoot);
 lastBeat := gateway.heartbeat;
 lastBoot := gateway.bootId;
@@ -65,7 +69,11 @@ beatTimer(IN := NOT beatTimer.Q, PT := beatTime);
 IF beatTimer.Q THEN
   IF beat >= 65535 THEN beat := 1; ELSE beat := beat + 1; END_IF;
 END_IF;
-requestTimer(IN := asked, PT := timeout);
+edge := trigger AND NOT triggerWas;
+triggerWas := trigger;
+fires := edge AND (NOT asked OR (state = {RELEASE}));
+requestTimer(IN := asked AND NOT fires, PT := timeout);
+readyTimer(IN := asked AND NOT fires AND (state = {IDLE}), PT := readyTimeout);
 recipeTimer(IN := recipeBusy, PT := recipeTimeout);
 ackTimer(IN := validBit AND (shownSeq = resultAckSeq), PT := ackTime);
 """.splitlines()
@@ -74,35 +82,37 @@ _REQUEST = f"""\
 IF ack AND done THEN
   done := FALSE; ok := FALSE; ng := FALSE; recheck := FALSE; fault := FALSE; simulated := FALSE; code := 0;
 END_IF;
-IF NOT asked AND (state = {chart.NUMBER[PlcState.IDLE]}) AND NOT resultAckBit AND NOT validBit THEN
+IF NOT asked AND (state = {IDLE}) AND NOT resultAckBit AND NOT validBit THEN
   bits := useBits;
 END_IF;
 IF clear THEN missed := FALSE; END_IF;
-IF trigger AND NOT triggerWas THEN
-  IF asked THEN
-    missed := TRUE;
-  ELSE
-    asked := TRUE;
-    askedPart := part;
-    state := {chart.NUMBER[PlcState.IDLE]};
-    done := FALSE; ok := FALSE; ng := FALSE; recheck := FALSE; fault := FALSE; simulated := FALSE; code := 0;
-    result.judgement := {int(Judgement.NONE)};
-  END_IF;
+IF edge AND NOT fires THEN missed := TRUE; END_IF;
+IF exchanged AND (reads < {READS}) THEN reads := reads + 1; END_IF;
+IF fires THEN
+  asked := TRUE;
+  askedPart := part;
+  reads := 0;
+  state := {IDLE};
+  exposureDone := FALSE;
+  done := FALSE; ok := FALSE; ng := FALSE; recheck := FALSE; fault := FALSE; simulated := FALSE; code := 0;
+  result.judgement := {int(Judgement.NONE)};
 END_IF;
-triggerWas := trigger;
 """.splitlines()
 
 
 def _chart() -> Iterator[str]:
     yield "overdue := asked AND requestTimer.Q;"
+    yield f"IF readyTimer.Q AND ((reads >= {READS}) OR NOT linkOk) THEN overdue := asked; END_IF;"
+    yield _FITS
     yield "usable := validBit AND linkOk AND (shownSeq = shownCopy) AND (shownSeq <> 0);"
-    yield "own := asked AND (shownPart = askedPart);"
+    yield f"own := asked AND (state <> {IDLE}) AND (shownPart = askedPart);"
     yield "IF bits THEN own := own AND (shownSeq <> seenResult); END_IF;"
     yield "IF NOT bits THEN own := own AND (shownTrigger = triggerSeq); END_IF;"
     yield "refused := (gateway.triggerSeqAck = triggerSeq) AND (gateway.triggerRefused <> 0);"
     yield f"IF gateway.triggerRefused = {int(Code.REPEATED_SEQ)} THEN refused := FALSE; END_IF;"
     yield "take := FALSE;"
     yield "failCode := 0;"
+    yield from _DROP
     yield "IF exchanged OR overdue THEN"
     for style, condition in ((Style.BITS, "bits"), (Style.SEQUENCE, "NOT bits")):
         yield f"  IF {condition} THEN"
@@ -119,12 +129,27 @@ def _outcome(dialect: Dialect) -> Iterator[str]:
     yield from dialect.text(_VERDICT)
 
 
+_FITS = f"recipeFits := (commandWord <> {int(CommandCode.ACTIVATE_RECIPE)}) OR (gateway.recipeActive = paramWord);"
+
+_DROP = f"""\
+IF asked AND (state = {IDLE}) AND (abort OR NOT enable) THEN
+  state := {chart.NUMBER[PlcState.FAILED]};
+  IF abort THEN failCode := {int(Code.ABORTED)}; ELSE failCode := {int(Code.NOT_ENABLED)}; END_IF;
+END_IF;
+""".splitlines()
+
 _VERDICT = f"""\
   ok := (result.judgement = {int(Judgement.OK)});
   ng := (result.judgement = {int(Judgement.NG)});
   recheck := (result.judgement = {int(Judgement.RECHECK)});
   fault := NOT (ok OR ng OR recheck);
   code := result.reason;
+  IF NOT fault AND bound AND (result.recipe <> askedRecipe) THEN
+    fault := TRUE;
+    code := {int(Code.UNKNOWN_RECIPE)};
+  END_IF;
+  IF NOT fault AND simulated AND NOT allowSimulated THEN fault := TRUE; code := {SIMULATED}; END_IF;
+  IF fault THEN ok := FALSE; ng := FALSE; recheck := FALSE; END_IF;
   done := TRUE;
 END_IF;
 IF state = {chart.NUMBER[PlcState.FAILED]} THEN
@@ -139,7 +164,7 @@ IF state = {chart.NUMBER[PlcState.FAILED]} THEN
 END_IF;
 IF state >= {chart.NUMBER[PlcState.DONE]} THEN
   asked := FALSE;
-  state := {chart.NUMBER[PlcState.IDLE]};
+  state := {IDLE};
 END_IF;
 """.splitlines()
 
@@ -158,17 +183,21 @@ ELSIF recipeBusy AND recipeAnswered THEN
   recipeBusy := FALSE;
   recipeDone := (gateway.commandResult = {int(CommandResult.DONE)});
   recipeFailed := NOT recipeDone;
+  recipeBoot := gateway.bootId;
   IF recipeFailed THEN recipeCode := gateway.commandResult; END_IF;
 ELSIF recipeBusy AND recipeTimer.Q THEN
   recipeBusy := FALSE; recipeFailed := TRUE; recipeCode := {int(Code.COMMAND_TIMEOUT)};
 END_IF;
 executeWas := execute;
+IF (gateway.bootId <> recipeBoot) AND (gateway.recipeActive <> paramWord) THEN recipeDone := FALSE; END_IF;
+{_FITS}
 """.splitlines()
 
-_OUTPUTS = """\
+_OUTPUTS = f"""\
+IF asked AND (state = {RUNNING}) AND exposureBit AND linkOk THEN exposureDone := TRUE; END_IF;
+IF take THEN exposureDone := TRUE; END_IF;
 busy := asked;
-ready := readyBit AND linkOk AND enable AND NOT asked;
-exposureDone := exposureBit AND linkOk;
+ready := readyBit AND linkOk AND recipeFits AND enable AND NOT asked;
 """.splitlines()
 
 

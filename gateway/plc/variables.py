@@ -10,6 +10,11 @@ from gateway.settings import CycleConfig
 from protocols.modbus.registers import COMMAND_WORDS, OUTPUT_WORDS
 from protocols.plc_role import ACK_STANDS
 
+ACK_MS = round(ACK_STANDS * 1000)
+READY_MS = 200
+SIMULATED = 9001
+"""The one code that is the block's own: a verdict on a simulated picture, which allowSimulated does not allow."""
+
 
 class Section(Enum):
     """Where a variable of the block stands."""
@@ -62,29 +67,33 @@ def variables(times: Times) -> tuple[Variable, ...]:
         Variable(i, "part", "UDINT", "number of the part; give every part its own"),
         Variable(i, "ack", "BOOL", "the program has taken the outcome: done and the verdict go off"),
         Variable(i, "clear", "BOOL", "0-1 clears the gateway's FAULT_CODE"),
-        Variable(i, "abort", "BOOL", "0-1 ends the running inspection as fault"),
+        Variable(i, "abort", "BOOL", "ends the running inspection as fault; drops a trigger that still waits"),
         Variable(i, "recipe", "UINT", "recipe number"),
         Variable(i, "execute", "BOOL", "0-1 activates recipe"),
         Variable(i, "useBits", "BOOL", "FALSE: sequence style; TRUE: bit style (Trigger, ResultAck)"),
         Variable(i, "exchanged", "BOOL", "TRUE in a scan with newly read status words; leave TRUE if unknown", 1),
+        Variable(i, "allowSimulated", "BOOL", "FALSE: a verdict on a simulated picture is a fault"),
+        Variable(
+            i, "readyTimeout", "TIME", "a trigger waits so long for ready, and for two reads; then fault", READY_MS
+        ),
         Variable(i, "timeout", "TIME", "from trigger to done at the latest", times.request),
         Variable(i, "beatTime", "TIME", "period of our heartbeat", times.beat),
         Variable(i, "gatewayTimeout", "TIME", "without a beat for so long the gateway is dead", times.gateway),
         Variable(i, "recipeTimeout", "TIME", "for a recipe change", times.recipe),
-        Variable(o, "ready", "BOOL", "a trigger now is carried out at once"),
+        Variable(o, "ready", "BOOL", "a trigger now is carried out at once, by the recipe commanded last"),
         Variable(o, "busy", "BOOL", "a request is running"),
         Variable(o, "done", "BOOL", "the outcome of part is here; TRUE until ack or the next trigger"),
         Variable(o, "ok", "BOOL", "part is good; nothing else means good"),
         Variable(o, "ng", "BOOL", "part is not good"),
         Variable(o, "recheck", "BOOL", "cannot tell"),
         Variable(o, "fault", "BOOL", "could not look, or no answer"),
-        Variable(o, "code", "UINT", "reason of the verdict (rule or fault code); 0 = none"),
-        Variable(o, "exposureDone", "BOOL", "the picture is taken, the part may move"),
+        Variable(o, "code", "UINT", f"reason of the verdict (rule or fault code; {SIMULATED}: simulated); 0 = none"),
+        Variable(o, "exposureDone", "BOOL", "the picture of part is taken, it may move; until the next trigger"),
         Variable(o, "simulated", "BOOL", "the verdict is of a simulated camera"),
         Variable(o, "missed", "BOOL", "trigger rose while busy; TRUE until clear"),
         Variable(o, "linkOk", "BOOL", "the gateway's heartbeat moves"),
         Variable(o, "recipeBusy", "BOOL", "the recipe is being changed"),
-        Variable(o, "recipeDone", "BOOL", "it was changed"),
+        Variable(o, "recipeDone", "BOOL", "it was changed; falls when the gateway starts anew with another one"),
         Variable(o, "recipeFailed", "BOOL", "it was not, see recipeCode"),
         Variable(o, "recipeCode", "UINT", "fault code; 0 = none"),
         Variable(o, "gateway", STATUS_TYPE, "the status words, decoded"),
@@ -96,15 +105,15 @@ def variables(times: Times) -> tuple[Variable, ...]:
     )
 
 
-ACK_MS = round(ACK_STANDS * 1000)
 _LOCALS = {
-    **dict.fromkeys(("beatTimer", "aliveTimer", "ackTimer", "requestTimer", "recipeTimer"), "TON"),
+    **dict.fromkeys(("beatTimer", "aliveTimer", "ackTimer", "requestTimer", "readyTimer", "recipeTimer"), "TON"),
     "state": "INT",
-    **dict.fromkeys(("bits", "asked", "overdue", "own", "usable", "refused", "take"), "BOOL"),
+    **dict.fromkeys(("bits", "asked", "fires", "overdue", "own", "usable", "refused", "take"), "BOOL"),
+    **dict.fromkeys(("bound", "recipeFits"), "BOOL"),
     **dict.fromkeys(("readyBit", "triggerAckBit", "exposureBit", "validBit", "triggerBit", "resultAckBit"), "BOOL"),
-    **dict.fromkeys(("triggerWas", "executeWas", "recipeSent", "recipeAnswered", "looked", "moved"), "BOOL"),
+    **dict.fromkeys(("triggerWas", "edge", "executeWas", "recipeSent", "recipeAnswered", "looked", "moved"), "BOOL"),
     **dict.fromkeys(("shownSeq", "shownCopy", "shownTrigger", "seenResult", "missedBefore", "failCode"), "UINT"),
     **dict.fromkeys(("triggerSeq", "resultAckSeq", "commandSeq", "beat", "lastBeat", "lastBoot"), "UINT"),
-    **dict.fromkeys(("commandWord", "paramWord"), "UINT"),
+    **dict.fromkeys(("commandWord", "paramWord", "askedRecipe", "recipeBoot", "reads"), "UINT"),
     **dict.fromkeys(("askedPart", "sentPart", "shownPart"), "UDINT"),
 }
