@@ -19,6 +19,17 @@ READS = 2
 """New status words that a waiting trigger has seen at the least, before it is given up as not ready."""
 
 
+def prescan(dialect: Dialect) -> Iterator[str]:
+    """Where variables outlive a restart of the PLC: what belongs to a request ends with it; the numbers go on."""
+    yield from dialect.text((*(f"{name} := FALSE;" for name in _OF_A_REQUEST), f"code := 0; state := {IDLE};"))
+
+
+_OF_A_REQUEST = (
+    *("looked", "linkOk", "asked", "busy", "ready", "exposureDone", "triggerBit", "resultAckBit", "recipeBusy"),
+    *("done", "ok", "ng", "recheck", "fault", "simulated"),
+)
+
+
 def body(dialect: Dialect) -> Iterator[str]:
     """The block's statements in a language."""
     yield "(* 1. What the gateway shows. *)"

@@ -692,3 +692,40 @@ def test_a_fault_of_a_simulated_camera_keeps_its_reason(language: str) -> None:
     one.show(result_for(seq, 5, Judgement.FAULT, reason=1002, bits=int(ResultBit.SIMULATED)), bits=VALID)
     one.scan()
     assert (one.verdict, one["code"]) == ({"fault"}, 1002)
+
+
+# ---------------------------------------------------------------- Logix: tags outlive a power cycle
+
+
+def test_the_prescan_ends_what_stood_when_the_power_went() -> None:
+    one = wire("l5x")
+    seq = asked(one, 12)
+    one.show(result_for(seq, 12), bits=VALID)
+    one.scan()
+    one.scan(recipe=2, execute=True)
+    one.show(bits=int(READY), recipe_active=2)
+    one.scan(3)
+    assert (one["done"], one.verdict, one["linkOk"], one["exposureDone"]) == (True, {"ok"}, True, True)
+    before = one.scan()
+    one.now += 3600
+    one.block.prescan(one.now)
+    assert (one["done"], one.verdict, one["linkOk"], one["exposureDone"]) == (False, set(), False, False)
+    assert (one["ready"], one["busy"], one["recipeBusy"]) == (False, False, False)
+    after = one.scan(20, part=13, trigger=True)
+    assert (after.trigger_seq, one["busy"]) == (seq, False), "an input that is TRUE at power-up is no edge"
+    assert (after.result_ack_seq, after.command_seq) == (before.result_ack_seq, before.command_seq)
+    one.scan(trigger=False)
+    one.scan(part=13, trigger=True)
+    assert one.scan().trigger_seq == seq + 1, "the numbers go on"
+
+
+@pytest.mark.parametrize("style", Style)
+def test_a_request_that_ran_when_the_power_went_is_gone(style: Style) -> None:
+    one = wire("l5x", style)
+    one.scan(part=12, trigger=True)
+    command = one.scan()
+    assert command.trigger_seq or command.control & Control.TRIGGER
+    one.now += 3600
+    one.block.prescan(one.now)
+    command = one.scan(3)
+    assert (one["busy"], one["done"], command.control & (Control.TRIGGER | Control.RESULT_ACK)) == (False, False, 0)

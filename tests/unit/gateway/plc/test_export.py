@@ -226,8 +226,8 @@ def test_l5x_has_the_shape_of_an_add_on_instruction() -> None:
     (aoi,) = controller[1]
     assert (aoi.get("Name"), aoi.get("Use")) == (root.get("TargetName"), "Target")
     assert [child.tag for child in aoi] == ["Description", "Parameters", "LocalTags", "Routines"]
-    (routine,) = aoi.iter("Routine")
-    assert (routine.get("Name"), routine.get("Type")) == ("Logic", "ST")
+    assert [(one.get("Name"), one.get("Type")) for one in aoi.iter("Routine")] == [("Logic", "ST"), ("Prescan", "ST")]
+    assert aoi.get("ExecutePrescan") == "true"
 
 
 def test_l5x_parameters_are_what_logix_allows() -> None:
