@@ -140,7 +140,13 @@ def test_scl_is_the_same_text_with_its_signs() -> None:
     for name in ("VisionUdint", "VisionWord", "VisionReal"):
         assert not re.search(rf'(?<!"){name}', body), f"{name} without quotes"
     bare = found.replace("BEGIN\n", "").replace("#", "\0").replace("16\0", "16#").replace("T\0", "T#")
-    bare = bare.replace("WORD\0", "WORD#").replace("\0", "").replace('"', "").replace("TON_TIME", "TON")
+    bare = (
+        bare.replace("WORD\0", "WORD#")
+        .replace("UDINT\0", "UDINT#")
+        .replace("\0", "")
+        .replace('"', "")
+        .replace("TON_TIME", "TON")
+    )
     bare = bare.replace("{ S7_Optimized_Access := 'TRUE' }\nVERSION : 0.1\n", "")
     assert bare == wanted
 
@@ -330,3 +336,25 @@ def test_rows_come_from_the_one_map() -> None:
     assert [(one.name, one.words, one.order) for one in table] == [
         (row.name, row.words, row.order) for row in rows_of(station)
     ]
+
+
+def test_blocks_that_differ_under_one_name_are_doubted() -> None:
+    one = family.load("generic")
+    alike = configuration(link_for("generic"), link_for("generic", unit=2))
+    assert list(export.doubts(alike, one)) == []
+    orders = configuration(link_for("generic"), link_for("generic", unit=2, word_order=WordOrder.DCBA))
+    doubt = next(iter(export.doubts(orders, one)))
+    assert "stations cell1, cell2: the blocks differ in word order or times under one name" in doubt
+    assert not any("under one name" in text for text in export.doubts(orders, one, "cell2"))
+    stations = [
+        station.model_copy(update={"cycle": CycleConfig(deadline_ms=300 * n)})
+        for n, station in enumerate(alike.stations, 5)
+    ]
+    times = alike.model_copy(update={"stations": tuple(stations)})
+    assert "do not import two of them into one PLC project" in next(iter(export.doubts(times, one)))
+
+
+def test_step7_gets_typed_numbers_where_udint_is_meant() -> None:
+    text = exported("siemens-s7-1200-1500")["FB_VisionStation.scl"]
+    assert "UINT_TO_UDINT(#high) * UDINT#65536 + UINT_TO_UDINT(#low)" in text
+    assert not re.search(r"(?<![#\d])(65536|8388608)\b", text)
