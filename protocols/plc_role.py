@@ -129,6 +129,8 @@ class PlcRole:
         return bool(o.status.bits & StatusBit.RESULT_VALID)
 
     def _own(self, o: Outputs) -> bool:
+        if self.state is PlcState.IDLE:
+            return False  # nothing was sent: the same part again must not take its late result for the answer
         asked = self._asked
         fresh = o.result.part_id == (asked[0] if asked else -1)
         if self.style is Style.SEQUENCE:

@@ -9,9 +9,12 @@ _SECTIONS = {"Input": "VAR_INPUT", "Output": "VAR_OUTPUT", "InOut": "VAR_IN_OUT"
 
 
 def as_structured_text(xml: str) -> str:
-    """Types and function block with the declarations and the lines of the file, nothing from elsewhere."""
+    """Types and a function block for each routine, with the declarations and lines of the file, nothing from elsewhere.
+
+    The routine Logic has the name of the instruction; Prescan is a block of that name, on the same variables.
+    """
     root = ET.fromstring(xml)  # noqa: S314 - the file is ours
-    return "\n".join((*_types(root), *_block(root)))
+    return "\n".join((*_types(root), *(line for one in root.iter("Routine") for line in _block(root, one))))
 
 
 def _types(root: ET.Element) -> Iterator[str]:
@@ -22,9 +25,9 @@ def _types(root: ET.Element) -> Iterator[str]:
         yield "END_STRUCT; END_TYPE"
 
 
-def _block(root: ET.Element) -> Iterator[str]:
+def _block(root: ET.Element, routine: ET.Element) -> Iterator[str]:
     (aoi,) = root.iter("AddOnInstructionDefinition")
-    yield f"FUNCTION_BLOCK {aoi.get('Name')}"
+    yield f"FUNCTION_BLOCK {aoi.get('Name') if routine.get('Name') == 'Logic' else routine.get('Name')}"
     for usage, section in _SECTIONS.items():
         yield section
         yield from (_declared(one) for one in aoi.iter("Parameter") if one.get("Usage") == usage)
@@ -32,7 +35,7 @@ def _block(root: ET.Element) -> Iterator[str]:
     yield "VAR"
     yield from (_declared(one) for one in aoi.iter("LocalTag"))
     yield "END_VAR"
-    lines = list(aoi.iter("Line"))
+    lines = list(routine.iter("Line"))
     assert [one.get("Number") for one in lines] == [str(n) for n in range(len(lines))]
     yield from ((one.text or "") for one in lines)
     yield "END_FUNCTION_BLOCK"

@@ -18,6 +18,7 @@ class PlcProgram:
     """One instance of the block with its two arrays; `signed` where words are INT."""
 
     def __init__(self, program: Program, style: Style, codec: Codec, *, signed: bool = False, **inputs: Any) -> None:
+        self._program = program
         self.block = program.instance("FB_VisionStation")
         self._codec, self._format = codec, "h" if signed else "H"
         self.words: dict[str, list[int]] = {"command": [0] * COMMAND_WORDS, "status": [0] * STATUS_WORDS}
@@ -62,6 +63,12 @@ class PlcProgram:
         self._inputs["trigger"] = False
         if self._asked is not None and self.block["done"]:
             self.outcome, self._asked = self._judged(self._asked), None
+
+    def prescan(self, now: float) -> None:
+        """Logix at power-up: the tags have kept their values, and the Prescan routine runs on them."""
+        routine = self._program.instance("Prescan")
+        routine.values = self.block.values
+        routine.scan(now * 1000)
 
     def set(self, **inputs: Any) -> None:
         """Inputs that stay until they are set anew."""

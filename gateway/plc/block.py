@@ -1,121 +1,33 @@
-"""FB_VisionStation: its variables and its text, one for all languages; the chart in its middle is the tables'."""
+"""The text of FB_VisionStation, one for all languages; the chart in its middle is the tables'."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from enum import Enum
 
 from gateway.plc import chart
 from gateway.plc.dialect import Dialect, get_member
-from gateway.plc.names import RESULT_TYPE, STATUS_TYPE, members, word_of
-from gateway.settings import CycleConfig
+from gateway.plc.names import members, word_of
+from gateway.plc.variables import SIMULATED
 from protocols.faults import Code
 from protocols.handshake import PlcState, Style
-from protocols.modbus.registers import COMMAND_WORDS, OUTPUT_WORDS, Block, Type
-from protocols.plc_role import ACK_STANDS
+from protocols.modbus.registers import Block, Type
 from protocols.signals import CommandCode, CommandResult, Control, Judgement, ResultBit, StatusBit
 
 NAME = "FB_VisionStation"
+IDLE, RUNNING, RELEASE = (chart.NUMBER[state] for state in (PlcState.IDLE, PlcState.RUNNING, PlcState.RELEASE))
+READS = 2
+"""New status words that a waiting trigger has seen at the least, before it is given up as not ready."""
 
 
-class Section(Enum):
-    """Where a variable of the block stands."""
-
-    INPUT = "VAR_INPUT"
-    OUTPUT = "VAR_OUTPUT"
-    IN_OUT = "VAR_IN_OUT"
-    LOCAL = "VAR"
+def prescan(dialect: Dialect) -> Iterator[str]:
+    """Where variables outlive a restart of the PLC: what belongs to a request ends with it; the numbers go on."""
+    yield from dialect.text((*(f"{name} := FALSE;" for name in _OF_A_REQUEST), f"code := 0; state := {IDLE};"))
 
 
-@dataclass(frozen=True, slots=True)
-class Variable:
-    """One variable of the block; `type` as in IEC 61131-3, TIME defaults in milliseconds."""
-
-    section: Section
-    name: str
-    type: str
-    meaning: str = ""
-    default: int | None = None
-    length: int = 0
-    """Elements of an array; 0 for a single value."""
-
-
-@dataclass(frozen=True, slots=True)
-class Times:
-    """The block's times in milliseconds, from the station's configuration."""
-
-    request: int = 2000
-    beat: int = 200
-    gateway: int = 600
-    recipe: int = 35_000
-
-    @classmethod
-    def of(cls, cycle: CycleConfig) -> Times:
-        """Long enough for what the gateway promises: its deadline, three of its beats, its command time-out."""
-        return cls(
-            request=max(2000, round(2 * cycle.deadline_ms) + 1000),
-            beat=max(10, min(200, round(cycle.plc_heartbeat_timeout_ms / 5))),
-            gateway=round(3 * cycle.heartbeat_ms),
-            recipe=round(cycle.command_timeout_s * 1000) + 5000,
-        )
-
-
-def variables(times: Times) -> tuple[Variable, ...]:
-    """All variables of the block, section by section."""
-    i, o, io, v = Section.INPUT, Section.OUTPUT, Section.IN_OUT, Section.LOCAL
-    return (
-        Variable(i, "enable", "BOOL", "the station shall inspect"),
-        Variable(i, "trigger", "BOOL", "0-1 asks for one inspection of part"),
-        Variable(i, "part", "UDINT", "number of the part; give every part its own"),
-        Variable(i, "ack", "BOOL", "the program has taken the outcome: done and the verdict go off"),
-        Variable(i, "clear", "BOOL", "0-1 clears the gateway's FAULT_CODE"),
-        Variable(i, "abort", "BOOL", "0-1 ends the running inspection as fault"),
-        Variable(i, "recipe", "UINT", "recipe number"),
-        Variable(i, "execute", "BOOL", "0-1 activates recipe"),
-        Variable(i, "useBits", "BOOL", "FALSE: sequence style; TRUE: bit style (Trigger, ResultAck)"),
-        Variable(i, "exchanged", "BOOL", "TRUE in a scan with newly read status words; leave TRUE if unknown", 1),
-        Variable(i, "timeout", "TIME", "from trigger to done at the latest", times.request),
-        Variable(i, "beatTime", "TIME", "period of our heartbeat", times.beat),
-        Variable(i, "gatewayTimeout", "TIME", "without a beat for so long the gateway is dead", times.gateway),
-        Variable(i, "recipeTimeout", "TIME", "for a recipe change", times.recipe),
-        Variable(o, "ready", "BOOL", "a trigger now is carried out at once"),
-        Variable(o, "busy", "BOOL", "a request is running"),
-        Variable(o, "done", "BOOL", "the outcome of part is here; TRUE until ack or the next trigger"),
-        Variable(o, "ok", "BOOL", "part is good; nothing else means good"),
-        Variable(o, "ng", "BOOL", "part is not good"),
-        Variable(o, "recheck", "BOOL", "cannot tell"),
-        Variable(o, "fault", "BOOL", "could not look, or no answer"),
-        Variable(o, "code", "UINT", "reason of the verdict (rule or fault code); 0 = none"),
-        Variable(o, "exposureDone", "BOOL", "the picture is taken, the part may move"),
-        Variable(o, "simulated", "BOOL", "the verdict is of a simulated camera"),
-        Variable(o, "missed", "BOOL", "trigger rose while busy; TRUE until clear"),
-        Variable(o, "linkOk", "BOOL", "the gateway's heartbeat moves"),
-        Variable(o, "recipeBusy", "BOOL", "the recipe is being changed"),
-        Variable(o, "recipeDone", "BOOL", "it was changed"),
-        Variable(o, "recipeFailed", "BOOL", "it was not, see recipeCode"),
-        Variable(o, "recipeCode", "UINT", "fault code; 0 = none"),
-        Variable(o, "gateway", STATUS_TYPE, "the status words, decoded"),
-        Variable(o, "result", RESULT_TYPE, "the result of part, decoded"),
-        Variable(io, "command", "WORD", "copy of the command block, to be written to the gateway", None, COMMAND_WORDS),
-        Variable(io, "status", "WORD", "copy of the status block, as read from the gateway", None, OUTPUT_WORDS),
-        Variable(v, "ackTime", "TIME", "an acknowledged result shown for longer is acknowledged anew", ACK_MS),
-        *(Variable(v, name, kind) for name, kind in _LOCALS.items()),
-    )
-
-
-ACK_MS = round(ACK_STANDS * 1000)
-_LOCALS = {
-    **dict.fromkeys(("beatTimer", "aliveTimer", "ackTimer", "requestTimer", "recipeTimer"), "TON"),
-    "state": "INT",
-    **dict.fromkeys(("bits", "asked", "overdue", "own", "usable", "refused", "take"), "BOOL"),
-    **dict.fromkeys(("readyBit", "triggerAckBit", "exposureBit", "validBit", "triggerBit", "resultAckBit"), "BOOL"),
-    **dict.fromkeys(("triggerWas", "executeWas", "recipeSent", "recipeAnswered", "looked", "moved"), "BOOL"),
-    **dict.fromkeys(("shownSeq", "shownCopy", "shownTrigger", "seenResult", "missedBefore", "failCode"), "UINT"),
-    **dict.fromkeys(("triggerSeq", "resultAckSeq", "commandSeq", "beat", "lastBeat", "lastBoot"), "UINT"),
-    **dict.fromkeys(("commandWord", "paramWord"), "UINT"),
-    **dict.fromkeys(("askedPart", "sentPart", "shownPart"), "UDINT"),
-}
+_OF_A_REQUEST = (
+    *("looked", "linkOk", "asked", "busy", "ready", "exposureDone", "triggerBit", "resultAckBit", "recipeBusy"),
+    *("done", "ok", "ng", "recheck", "fault", "simulated"),
+)
 
 
 def body(dialect: Dialect) -> Iterator[str]:
@@ -156,7 +68,7 @@ def _look(dialect: Dialect) -> Iterator[str]:
         yield from dialect.get(name, kind, word_of(field, Block.RESULT))
 
 
-_TIMERS = """\
+_TIMERS = f"""\
 moved := (gateway.heartbeat <> lastBeat) OR (gateway.bootId <> lastBoot);
 lastBeat := gateway.heartbeat;
 lastBoot := gateway.bootId;
@@ -168,7 +80,11 @@ beatTimer(IN := NOT beatTimer.Q, PT := beatTime);
 IF beatTimer.Q THEN
   IF beat >= 65535 THEN beat := 1; ELSE beat := beat + 1; END_IF;
 END_IF;
-requestTimer(IN := asked, PT := timeout);
+edge := trigger AND NOT triggerWas;
+triggerWas := trigger;
+fires := edge AND (NOT asked OR (state = {RELEASE}));
+requestTimer(IN := asked AND NOT fires, PT := timeout);
+readyTimer(IN := asked AND NOT fires AND (state = {IDLE}), PT := readyTimeout);
 recipeTimer(IN := recipeBusy, PT := recipeTimeout);
 ackTimer(IN := validBit AND (shownSeq = resultAckSeq), PT := ackTime);
 """.splitlines()
@@ -177,35 +93,37 @@ _REQUEST = f"""\
 IF ack AND done THEN
   done := FALSE; ok := FALSE; ng := FALSE; recheck := FALSE; fault := FALSE; simulated := FALSE; code := 0;
 END_IF;
-IF NOT asked AND (state = {chart.NUMBER[PlcState.IDLE]}) AND NOT resultAckBit AND NOT validBit THEN
+IF NOT asked AND (state = {IDLE}) AND NOT resultAckBit AND NOT validBit THEN
   bits := useBits;
 END_IF;
 IF clear THEN missed := FALSE; END_IF;
-IF trigger AND NOT triggerWas THEN
-  IF asked THEN
-    missed := TRUE;
-  ELSE
-    asked := TRUE;
-    askedPart := part;
-    state := {chart.NUMBER[PlcState.IDLE]};
-    done := FALSE; ok := FALSE; ng := FALSE; recheck := FALSE; fault := FALSE; simulated := FALSE; code := 0;
-    result.judgement := {int(Judgement.NONE)};
-  END_IF;
+IF edge AND NOT fires THEN missed := TRUE; END_IF;
+IF exchanged AND (reads < {READS}) THEN reads := reads + 1; END_IF;
+IF fires THEN
+  asked := TRUE;
+  askedPart := part;
+  reads := 0;
+  state := {IDLE};
+  exposureDone := FALSE;
+  done := FALSE; ok := FALSE; ng := FALSE; recheck := FALSE; fault := FALSE; simulated := FALSE; code := 0;
+  result.judgement := {int(Judgement.NONE)};
 END_IF;
-triggerWas := trigger;
 """.splitlines()
 
 
 def _chart() -> Iterator[str]:
     yield "overdue := asked AND requestTimer.Q;"
+    yield f"IF readyTimer.Q AND ((reads >= {READS}) OR NOT linkOk) THEN overdue := asked; END_IF;"
+    yield _FITS
     yield "usable := validBit AND linkOk AND (shownSeq = shownCopy) AND (shownSeq <> 0);"
-    yield "own := asked AND (shownPart = askedPart);"
+    yield f"own := asked AND (state <> {IDLE}) AND (shownPart = askedPart);"
     yield "IF bits THEN own := own AND (shownSeq <> seenResult); END_IF;"
     yield "IF NOT bits THEN own := own AND (shownTrigger = triggerSeq); END_IF;"
     yield "refused := (gateway.triggerSeqAck = triggerSeq) AND (gateway.triggerRefused <> 0);"
     yield f"IF gateway.triggerRefused = {int(Code.REPEATED_SEQ)} THEN refused := FALSE; END_IF;"
     yield "take := FALSE;"
     yield "failCode := 0;"
+    yield from _DROP
     yield "IF exchanged OR overdue THEN"
     for style, condition in ((Style.BITS, "bits"), (Style.SEQUENCE, "NOT bits")):
         yield f"  IF {condition} THEN"
@@ -222,12 +140,27 @@ def _outcome(dialect: Dialect) -> Iterator[str]:
     yield from dialect.text(_VERDICT)
 
 
+_FITS = f"recipeFits := (commandWord <> {int(CommandCode.ACTIVATE_RECIPE)}) OR (gateway.recipeActive = paramWord);"
+
+_DROP = f"""\
+IF asked AND (state = {IDLE}) AND (abort OR NOT enable) THEN
+  state := {chart.NUMBER[PlcState.FAILED]};
+  IF abort THEN failCode := {int(Code.ABORTED)}; ELSE failCode := {int(Code.NOT_ENABLED)}; END_IF;
+END_IF;
+""".splitlines()
+
 _VERDICT = f"""\
   ok := (result.judgement = {int(Judgement.OK)});
   ng := (result.judgement = {int(Judgement.NG)});
   recheck := (result.judgement = {int(Judgement.RECHECK)});
   fault := NOT (ok OR ng OR recheck);
   code := result.reason;
+  IF NOT fault AND bound AND (result.recipe <> askedRecipe) THEN
+    fault := TRUE;
+    code := {int(Code.UNKNOWN_RECIPE)};
+  END_IF;
+  IF NOT fault AND simulated AND NOT allowSimulated THEN fault := TRUE; code := {SIMULATED}; END_IF;
+  IF fault THEN ok := FALSE; ng := FALSE; recheck := FALSE; END_IF;
   done := TRUE;
 END_IF;
 IF state = {chart.NUMBER[PlcState.FAILED]} THEN
@@ -242,7 +175,7 @@ IF state = {chart.NUMBER[PlcState.FAILED]} THEN
 END_IF;
 IF state >= {chart.NUMBER[PlcState.DONE]} THEN
   asked := FALSE;
-  state := {chart.NUMBER[PlcState.IDLE]};
+  state := {IDLE};
 END_IF;
 """.splitlines()
 
@@ -261,17 +194,21 @@ ELSIF recipeBusy AND recipeAnswered THEN
   recipeBusy := FALSE;
   recipeDone := (gateway.commandResult = {int(CommandResult.DONE)});
   recipeFailed := NOT recipeDone;
+  recipeBoot := gateway.bootId;
   IF recipeFailed THEN recipeCode := gateway.commandResult; END_IF;
 ELSIF recipeBusy AND recipeTimer.Q THEN
   recipeBusy := FALSE; recipeFailed := TRUE; recipeCode := {int(Code.COMMAND_TIMEOUT)};
 END_IF;
 executeWas := execute;
+IF (gateway.bootId <> recipeBoot) AND (gateway.recipeActive <> paramWord) THEN recipeDone := FALSE; END_IF;
+{_FITS}
 """.splitlines()
 
-_OUTPUTS = """\
+_OUTPUTS = f"""\
+IF asked AND (state = {RUNNING}) AND exposureBit AND linkOk THEN exposureDone := TRUE; END_IF;
+IF take THEN exposureDone := TRUE; END_IF;
 busy := asked;
-ready := readyBit AND linkOk AND enable AND NOT asked;
-exposureDone := exposureBit AND linkOk;
+ready := readyBit AND linkOk AND recipeFits AND enable AND NOT asked;
 """.splitlines()
 
 

@@ -11,9 +11,9 @@ NUMBER: dict[PlcState, int] = {state: number for number, state in enumerate(PlcS
 """The states in the variable `state`; 0 is IDLE."""
 
 GUARDS: dict[str, str] = {
-    "requested_and_ready": "asked AND readyBit AND linkOk",
+    "requested_and_ready": "asked AND readyBit AND linkOk AND recipeFits",
     "requested_and_ready_for_bits": (
-        "asked AND readyBit AND linkOk AND NOT resultAckBit AND NOT validBit AND NOT triggerAckBit"
+        "asked AND readyBit AND linkOk AND recipeFits AND NOT resultAckBit AND NOT validBit AND NOT triggerAckBit"
     ),
     "overdue": "overdue",
     "own_result": "usable AND own",
@@ -27,17 +27,18 @@ GUARDS: dict[str, str] = {
     "trigger_ack": "triggerAckBit",
     "refused_bit": "gateway.missed <> missedBefore",
 }
-"""What each guard of the tables is in the block's variables; `protocols.plc_role` is the same in Python."""
+"""What each guard of the tables is in the block's variables; `protocols.plc_role` is the same, without a recipe."""
 
+_SEND = ("sentPart := askedPart;", "bound := commandWord <> 0;", "askedRecipe := paramWord;")
 ACTIONS: dict[str, tuple[str, ...]] = {
     "nothing": (),
     "write_trigger_seq": (
-        "sentPart := askedPart;",
+        *_SEND,
         "IF triggerSeq = 0 THEN triggerSeq := gateway.triggerSeqAck; END_IF;",
         "IF triggerSeq >= 65535 THEN triggerSeq := 1; ELSE triggerSeq := triggerSeq + 1; END_IF;",
     ),
     "raise_trigger": (
-        "sentPart := askedPart;",
+        *_SEND,
         "missedBefore := gateway.missed;",
         "seenResult := shownSeq;",
         "triggerBit := TRUE;",
@@ -52,6 +53,9 @@ ACTIONS: dict[str, tuple[str, ...]] = {
     "lower_result_ack": ("resultAckBit := FALSE;",),
     "give_up": (
         "failCode := gateway.notReadyReason;",
+        f"IF NOT (recipeFits OR (state <> {NUMBER[PlcState.IDLE]})) THEN",
+        f"  IF failCode = 0 THEN failCode := {int(Code.UNKNOWN_RECIPE)}; END_IF;",
+        "END_IF;",
         f"IF failCode = 0 THEN failCode := {int(Code.DEADLINE_MISSED)}; END_IF;",
         f"IF NOT linkOk THEN failCode := {int(Code.LINK_LOST)}; END_IF;",
     ),

@@ -8,11 +8,12 @@ from pathlib import Path
 
 from gateway import validation
 from gateway.plc import l5x, plcopen, scl, sheet, st, table
-from gateway.plc.block import Times
 from gateway.plc.family import Family, Kind
 from gateway.plc.page import FILES
 from gateway.plc.table import ExportError, ModbusLink, Place
+from gateway.plc.variables import Times
 from gateway.settings import GatewayConfig, StationConfig
+from protocols.codec import WordOrder
 from protocols.modbus.client_settings import ModbusClientConfig
 from protocols.modbus.server_settings import ModbusServerConfig
 from protocols.signals import MAP_VERSION
@@ -71,7 +72,8 @@ def files(config: GatewayConfig, family: Family, kinds: Iterable[Kind] = (), sta
 
 
 def doubts(config: GatewayConfig, family: Family, station: str | None = None) -> Iterator[str]:
-    """What does not fit between the configuration and the family; each is one sentence."""
+    """What does not fit between the configuration and the family, or between stations; each is one sentence."""
+    yield from _unlike(stations(config, station))
     for one in stations(config, station):
         if not isinstance(one.link, ModbusServerConfig | ModbusClientConfig):
             continue
@@ -84,6 +86,19 @@ def doubts(config: GatewayConfig, family: Family, station: str | None = None) ->
                     f"station {one.name}: its {key} is {ours}, but {family.name} keeps {what} as {theirs}; the files "
                     f"follow the configuration, the PLC's own displays will not. Set {key}: {theirs} in its link"
                 )
+
+
+def _unlike(chosen: Iterable[StationConfig]) -> Iterator[str]:
+    """Blocks of one name, but not of one text: a PLC project has room for one of them."""
+    seen: dict[tuple[WordOrder, Times], str] = {}
+    for one in chosen:
+        if isinstance(one.link, ModbusServerConfig | ModbusClientConfig):
+            seen.setdefault((one.link.word_order, Times.of(one.cycle)), one.name)
+    if len(seen) > 1:
+        yield (
+            f"stations {', '.join(seen.values())}: the blocks differ in word order or times under one name; "
+            "do not import two of them into one PLC project, or give the stations the same word_order and cycle times"
+        )
 
 
 def write(found: Iterable[File], out: Path) -> list[Path]:

@@ -38,7 +38,7 @@ def _udint(order: WordOrder) -> Function:
     lines = [f"high := WORD_TO_UINT({high});", f"low := WORD_TO_UINT({low});"]
     if order in (WordOrder.BADC, WordOrder.DCBA):
         lines += [_swapped("high"), _swapped("low")]
-    lines.append("VisionUdint := UINT_TO_UDINT(high) * 65536 + UINT_TO_UDINT(low);")
+    lines.append("VisionUdint := UINT_TO_UDINT(high) * UDINT#65536 + UINT_TO_UDINT(low);")
     pair = {"first": "WORD", "second": "WORD"}
     meaning = f"Two words in the order {order.value} as a number."
     return Function("VisionUdint", "UDINT", meaning, pair, tuple(lines), {"high": "UINT", "low": "UINT"})
@@ -48,9 +48,9 @@ def _word(order: WordOrder) -> Function:
     low_first = order in (WordOrder.CDAB, WordOrder.DCBA)
     lines = [
         f"IF {'NOT second' if low_first else 'second'} THEN",
-        "  half := UDINT_TO_UINT(value MOD 65536);",
+        "  half := UDINT_TO_UINT(value MOD UDINT#65536);",
         "ELSE",
-        "  half := UDINT_TO_UINT(value / 65536);",
+        "  half := UDINT_TO_UINT(value / UDINT#65536);",
         "END_IF;",
     ]
     if order in (WordOrder.BADC, WordOrder.DCBA):
@@ -62,11 +62,11 @@ def _word(order: WordOrder) -> Function:
 
 
 _DECODE = """\
-exponent := UDINT_TO_UINT((raw / 8388608) MOD 256);
+exponent := UDINT_TO_UINT((raw / UDINT#8388608) MOD UDINT#256);
 IF (exponent = 0) OR (exponent = 255) THEN
   VisionReal := 0.0;
 ELSE
-  magnitude := UDINT_TO_REAL(raw MOD 8388608 + 8388608);
+  magnitude := UDINT_TO_REAL(raw MOD UDINT#8388608 + UDINT#8388608);
   WHILE exponent > 150 DO
     magnitude := magnitude * 2.0;
     exponent := exponent - 1;
@@ -75,13 +75,13 @@ ELSE
     magnitude := magnitude / 2.0;
     exponent := exponent + 1;
   END_WHILE;
-  IF raw >= 2147483648 THEN magnitude := 0.0 - magnitude; END_IF;
+  IF raw >= UDINT#2147483648 THEN magnitude := 0.0 - magnitude; END_IF;
   VisionReal := magnitude;
 END_IF;
 """.splitlines()
 
 _TAKE_OVER = """\
-exponent := UDINT_TO_UINT((raw / 8388608) MOD 256);
+exponent := UDINT_TO_UINT((raw / UDINT#8388608) MOD UDINT#256);
 IF (exponent = 0) OR (exponent = 255) THEN
   VisionReal := 0.0;
 ELSE

@@ -1,18 +1,19 @@
 """FB_VisionStation as an Add-On Instruction of Logix 5000, in the L5X form, with its two data types.
 
 Logix 5000 Controllers Import/Export (1756-RM014), Add-On Instruction definitions: atomic parameters are Input or
-Output, arrays and structures are InOut; a routine in structured text is a list of lines.
+Output, arrays and structures are InOut; a routine in structured text is a list of lines. Logix 5000 Controllers Add-On
+Instructions (1756-PM010), Prescan routine: tags keep their values, it runs at power-up and from program to run mode.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from xml.sax.saxutils import quoteattr
 
 from gateway.plc import block
-from gateway.plc.block import Section, Times, Variable
 from gateway.plc.dialect import Logix
 from gateway.plc.names import RESULT_TYPE, STATUS_TYPE, Member, members
+from gateway.plc.variables import Section, Times, Variable, variables
 from protocols.codec import WordOrder
 from protocols.modbus.registers import Block, Type
 
@@ -72,9 +73,9 @@ def _data_type(name: str, rows: tuple[Member, ...]) -> Iterator[str]:
 
 
 def _instruction(order: WordOrder, times: Times) -> Iterator[str]:
-    everything = block.variables(times)
+    everything = variables(times)
     yield (
-        f'<AddOnInstructionDefinition Use="Target" Name="{block.NAME}" Revision="{REVISION}" ExecutePrescan="false" '
+        f'<AddOnInstructionDefinition Use="Target" Name="{block.NAME}" Revision="{REVISION}" ExecutePrescan="true" '
         f'ExecutePostscan="false" ExecuteEnableInFalse="false" SoftwareRevision="v{SOFTWARE}">'
     )
     yield _described("The PLC's side of the vision gateway's handshake, on two arrays of words.")
@@ -91,14 +92,19 @@ def _instruction(order: WordOrder, times: Times) -> Iterator[str]:
             yield from _local(one)
     yield "</LocalTags>"
     yield "<Routines>"
-    yield '<Routine Name="Logic" Type="ST">'
+    yield from _routine("Logic", block.body(Logix(order)))
+    yield from _routine("Prescan", block.prescan(Logix(order)))
+    yield "</Routines>"
+    yield "</AddOnInstructionDefinition>"
+
+
+def _routine(name: str, lines: Iterable[str]) -> Iterator[str]:
+    yield f'<Routine Name="{name}" Type="ST">'
     yield "<STContent>"
-    for number, line in enumerate(block.body(Logix(order))):
+    for number, line in enumerate(lines):
         yield f'<Line Number="{number}">{_cdata(line)}</Line>'
     yield "</STContent>"
     yield "</Routine>"
-    yield "</Routines>"
-    yield "</AddOnInstructionDefinition>"
 
 
 def _parameter_of(one: Variable) -> Iterator[str]:

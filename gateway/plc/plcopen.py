@@ -7,9 +7,9 @@ from typing import Literal
 from xml.sax.saxutils import escape
 
 from gateway.plc import block, functions, st
-from gateway.plc.block import Section, Times, Variable
 from gateway.plc.dialect import Iec
 from gateway.plc.names import RESULT_TYPE, STATUS_TYPE, Member, members
+from gateway.plc.variables import Section, Times, Variable, variables
 from protocols.codec import WordOrder
 from protocols.modbus.registers import Block
 
@@ -74,7 +74,7 @@ def _function(function: functions.Function) -> Iterator[str]:
 
 
 def _function_block(times: Times) -> Iterator[str]:
-    everything = block.variables(times)
+    everything = variables(times)
     yield f'<pou name="{block.NAME}" pouType="functionBlock">'
     yield "<interface>"
     for section, tag in _VARS.items():

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from gateway.plc import block, functions, st
-from gateway.plc.block import Section, Times, Variable
 from gateway.plc.dialect import Iec, scl
 from gateway.plc.names import RESULT_TYPE, STATUS_TYPE, Member, members
+from gateway.plc.variables import Section, Times, Variable, variables
 from protocols.codec import WordOrder
 from protocols.modbus.registers import Block
 
@@ -52,7 +52,7 @@ def _function(function: functions.Function) -> Iterator[str]:
 
 
 def _function_block(times: Times) -> Iterator[str]:
-    everything = block.variables(times)
+    everything = variables(times)
     yield f'FUNCTION_BLOCK "{block.NAME}"'
     yield from _ATTRIBUTES
     for section in Section:

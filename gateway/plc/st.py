@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from gateway.plc import block, functions
-from gateway.plc.block import Section, Times, Variable
 from gateway.plc.dialect import Iec
 from gateway.plc.names import RESULT_TYPE, STATUS_TYPE, Member, members
+from gateway.plc.variables import Section, Times, Variable, variables
 from protocols.codec import WordOrder
 from protocols.faults import CATALOGUE
 from protocols.modbus.registers import COMMAND_WORDS, CONTROL_BITS, OUTPUT_WORDS, RESULT_BITS, STATUS_BITS, Block, Type
@@ -65,7 +65,7 @@ def function_block(times: Times) -> Iterator[str]:
 
 def declarations(times: Times) -> Iterator[str]:
     """The variables of the block, section by section."""
-    everything = block.variables(times)
+    everything = variables(times)
     for section in Section:
         yield section.value
         yield from (f"  {declared(one)}" for one in everything if one.section is section)

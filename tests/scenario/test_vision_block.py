@@ -89,7 +89,11 @@ class Controller:
 @contextlib.asynccontextmanager
 async def controller(stand: Stand, language: str, style: Style) -> AsyncIterator[Controller]:
     """The block at work; patient, so that a restart of the gateway fits into a request."""
-    one = Controller(plc(language, style, timeout=30_000), stand.port, stand.evidence["cell1"])
+    one = Controller(
+        plc(language, style, timeout=30_000, readyTimeout=5000, allowSimulated=True),
+        stand.port,
+        stand.evidence["cell1"],
+    )
     async with task(one.run(), "PLC"):
         yield one
 

@@ -136,3 +136,23 @@ def test_the_user_bits_of_control_stay() -> None:
     assert rig.plc.command.control == 0x8100 | Control.ENABLE | Control.TRIGGER
     rig.scan(bits=READY | StatusBit.TRIGGER_ACK)
     assert rig.plc.command.control == 0x8100 | Control.ENABLE
+
+
+@pytest.mark.parametrize("style", Style)
+def test_the_same_part_again_acknowledges_its_late_result_before_it_triggers(style: Style) -> None:
+    rig = Rig(style)
+    rig.scan()
+    rig.plc.request(5, rig.now)
+    rig.scan()
+    rig.scan(bits=int(StatusBit.TRIGGER_ACK), trigger_seq_ack=1)
+    rig.now += 1.0
+    rig.scan()
+    assert not rig.plc.busy
+    rig.result(result_seq=9, trigger_seq=1, part_id=5, judgement=1)
+    rig.plc.request(5, rig.now)
+    rig.scan(bits=VALID)
+    assert rig.plc.command.result_ack_seq == 9 or rig.plc.command.control & Control.RESULT_ACK
+    assert rig.plc.outcome is None
+    for _ in range(3):
+        rig.scan(bits=READY)
+    assert rig.plc.command.trigger_seq == 2 or rig.plc.command.control & Control.TRIGGER

@@ -9,6 +9,7 @@ import pytest
 from gateway.plc import block, chart
 from gateway.plc.dialect import Iec, Logix
 from gateway.plc.names import members
+from gateway.plc.variables import Times, variables
 from protocols.codec import WordOrder
 from protocols.handshake import PLC_BITS, PLC_SEQUENCE, PlcState, Style
 from protocols.modbus.registers import FIELDS, Block, Type
@@ -42,7 +43,7 @@ def test_states_are_numbered_so_that_the_ends_are_the_last() -> None:
 
 
 def test_every_variable_is_declared_once_and_used() -> None:
-    names = [one.name for one in block.variables(block.Times())]
+    names = [one.name for one in variables(Times())]
     assert len(names) == len({name.lower() for name in names}), "PLC languages do not tell case"
     text = "\n".join(block.body(Iec()))
     assert [name for name in names if not re.search(rf"(?<![\w.]){name}\b", text)] == []

@@ -12,10 +12,10 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from gateway.map import rows_of
-from gateway.plc import block, export, family, st
-from gateway.plc.block import Times
+from gateway.plc import export, family, st
 from gateway.plc.family import Kind
 from gateway.plc.table import ExportError, places
+from gateway.plc.variables import Times, variables
 from gateway.settings import CycleConfig
 from protocols.codec import WordOrder
 from protocols.modbus.registers import FIELDS, STATUS_BITS, Block, RegisterMap, Table
@@ -133,14 +133,20 @@ def test_scl_is_the_same_text_with_its_signs() -> None:
     wanted = plain["FB_VisionStation.st"].split("FUNCTION_BLOCK FB_VisionStation\n")[1]
     found = scl["FB_VisionStation.scl"].split('FUNCTION_BLOCK "FB_VisionStation"\n')[1]
     code = "\n".join(re.sub(r"\(\*.*?\*\)", "", line) for line in found.splitlines())
-    variables = [one.name for one in block.variables(Times())]
+    names = [one.name for one in variables(Times())]
     body = code.split("BEGIN\n")[1]
-    for name in variables:
+    for name in names:
         assert not re.search(rf"(?<![\w.#]){name}\b(?! :=)", body), f"{name} without #"
     for name in ("VisionUdint", "VisionWord", "VisionReal"):
         assert not re.search(rf'(?<!"){name}', body), f"{name} without quotes"
     bare = found.replace("BEGIN\n", "").replace("#", "\0").replace("16\0", "16#").replace("T\0", "T#")
-    bare = bare.replace("WORD\0", "WORD#").replace("\0", "").replace('"', "").replace("TON_TIME", "TON")
+    bare = (
+        bare.replace("WORD\0", "WORD#")
+        .replace("UDINT\0", "UDINT#")
+        .replace("\0", "")
+        .replace('"', "")
+        .replace("TON_TIME", "TON")
+    )
     bare = bare.replace("{ S7_Optimized_Access := 'TRUE' }\nVERSION : 0.1\n", "")
     assert bare == wanted
 
@@ -226,8 +232,8 @@ def test_l5x_has_the_shape_of_an_add_on_instruction() -> None:
     (aoi,) = controller[1]
     assert (aoi.get("Name"), aoi.get("Use")) == (root.get("TargetName"), "Target")
     assert [child.tag for child in aoi] == ["Description", "Parameters", "LocalTags", "Routines"]
-    (routine,) = aoi.iter("Routine")
-    assert (routine.get("Name"), routine.get("Type")) == ("Logic", "ST")
+    assert [(one.get("Name"), one.get("Type")) for one in aoi.iter("Routine")] == [("Logic", "ST"), ("Prescan", "ST")]
+    assert aoi.get("ExecutePrescan") == "true"
 
 
 def test_l5x_parameters_are_what_logix_allows() -> None:
@@ -330,3 +336,25 @@ def test_rows_come_from_the_one_map() -> None:
     assert [(one.name, one.words, one.order) for one in table] == [
         (row.name, row.words, row.order) for row in rows_of(station)
     ]
+
+
+def test_blocks_that_differ_under_one_name_are_doubted() -> None:
+    one = family.load("generic")
+    alike = configuration(link_for("generic"), link_for("generic", unit=2))
+    assert list(export.doubts(alike, one)) == []
+    orders = configuration(link_for("generic"), link_for("generic", unit=2, word_order=WordOrder.DCBA))
+    doubt = next(iter(export.doubts(orders, one)))
+    assert "stations cell1, cell2: the blocks differ in word order or times under one name" in doubt
+    assert not any("under one name" in text for text in export.doubts(orders, one, "cell2"))
+    stations = [
+        station.model_copy(update={"cycle": CycleConfig(deadline_ms=300 * n)})
+        for n, station in enumerate(alike.stations, 5)
+    ]
+    times = alike.model_copy(update={"stations": tuple(stations)})
+    assert "do not import two of them into one PLC project" in next(iter(export.doubts(times, one)))
+
+
+def test_step7_gets_typed_numbers_where_udint_is_meant() -> None:
+    text = exported("siemens-s7-1200-1500")["FB_VisionStation.scl"]
+    assert "UINT_TO_UDINT(#high) * UDINT#65536 + UINT_TO_UDINT(#low)" in text
+    assert not re.search(r"(?<![#\d])(65536|8388608)\b", text)

@@ -111,3 +111,28 @@ def test_beside_the_module_they_are_found_first(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr(family, "__file__", str(tmp_path / "family.py"))
     assert family.names() == ("own",)
     assert family.load("own").maker == "Any maker"
+
+
+@pytest.mark.parametrize("name", sorted(PROMISED))
+def test_the_areas_of_the_page_lie_one_behind_the_other(name: str) -> None:
+    one = family.load(name)
+    text = "\n".join(page.page(one))
+    if one.server is not None:
+        first = one.server.notation.first
+        assert f"command_address: {first}, status_address: {first + 32}," in text
+
+
+def test_the_data_block_of_siemens_is_the_one_of_its_yaml() -> None:
+    text = "\n".join(page.page(family.load("siemens-s7-1200-1500")))
+    assert "MB_HOLD_REG on the whole of VisionData as P#DB1.DBX0.0 WORD 96" in text
+    assert "status[0] is DBW64, register 32 (status_address: 32)" in text
+
+
+@pytest.mark.parametrize("name", sorted(PROMISED))
+def test_each_page_tells_what_happens_outside_the_cycle(name: str) -> None:
+    text = "\n".join(page.page(family.load(name)))
+    section = text.split("## 6. Power-up, E-stop, abort\n")[1].split("\n## ")[0]
+    for word in ("power-up", "RETAIN", "Prescan", "E-stop", "3009", "`abort`", "3010"):
+        assert word in section
+    for word in ("`readyTimeout`", "`allowSimulated`", "9001", "3007"):
+        assert word in text
