@@ -370,7 +370,7 @@ class Station:
                     self._refused(action)
                 case hs.Commanded(command, param, code):
                     self._commanded(command, param, code)
-                case hs.AckIgnored() | hs.Skipped():
+                case hs.AckIgnored() | hs.Skipped() | hs.Jumped():
                     self._odd(action)
                 case hs.Lost(result):
                     self._lost(result)
@@ -398,14 +398,18 @@ class Station:
             repeated=repeated,
         )
 
-    def _odd(self, action: hs.AckIgnored | hs.Skipped) -> None:
-        """What a PLC program should not do, and what costs nothing: counted and told."""
+    def _odd(self, action: hs.AckIgnored | hs.Skipped | hs.Jumped) -> None:
+        """What a PLC program should not do: counted and told. A part that was never asked for may be on its way."""
         if isinstance(action, hs.AckIgnored):
             self.metrics.refused(Code.OUT_OF_ORDER)
             self._log.warning("ack_ignored", result_seq=action.result_seq, code=int(Code.OUT_OF_ORDER))
-        else:
+            return
+        if isinstance(action, hs.Skipped):
             self.metrics.skipped += action.count
             self._log.warning("trigger_skipped", trigger_seq=action.trigger_seq, missing=action.count)
+        else:
+            self._log.warning("trigger_jumped", trigger_seq=action.trigger_seq, before=action.before)
+        self._equipment.doubt()
 
     def _accepted(self, request: hs.Accepted) -> None:
         trigger = Trigger(

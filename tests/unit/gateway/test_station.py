@@ -288,6 +288,28 @@ async def test_the_equipment_hears_of_every_part_and_of_an_outcome_only_when_it_
     assert around.told[-1] == "stop"
 
 
+@pytest.mark.parametrize(("first", "then"), [(2, 4), (65534, 1), (2, 1500), (500, 3), (5, 4)])
+async def test_a_number_that_does_not_follow_puts_in_doubt_what_is_on_its_way_but_not_the_new_part(
+    cell: Cell, first: int, then: int
+) -> None:
+    around = Around()
+    cell.station.equip(around)
+    cycle = cell.trigger(first)
+    cell.seen(cycle)
+    cell.send(result_ack_seq=cell.result.result_seq)
+    cell.trigger(then)
+    assert around.told[2:] == ["doubt", ("accepted", cycle + 1)]
+
+
+async def test_numbers_that_follow_leave_nothing_in_doubt(cell: Cell) -> None:
+    around = Around()
+    cell.station.equip(around)
+    for seq in (65534, 65535, 1, 2):
+        cell.seen(cell.trigger(seq))
+        cell.send(result_ack_seq=cell.result.result_seq)
+    assert "doubt" not in around.told
+
+
 async def test_what_the_equipment_lacks_takes_ready_and_keeps_apart_from_the_plc_s_link(cell: Cell) -> None:
     cell.station.needs(Code.OUTPUT_FAILED, True)
     assert cell.status.not_ready_reason == Code.OUTPUT_FAILED
