@@ -263,6 +263,7 @@ class Station:
         if code is Code.LINK_LOST:
             self._device_lost = missing
             missing = self._plc_lost or missing
+            self._equipment.doubt()
         if self.role.condition(code, missing):
             self._log.log(30 if missing else 20, "equipment", code=int(code), missing=missing)
         self._show()
@@ -374,10 +375,11 @@ class Station:
                     self._odd(action)
                 case hs.Lost(result):
                     self._lost(result)
-                case hs.Changed(code, active):
-                    self._log.log(
-                        30 if active else 20, "condition", code=int(code), active=active, text=CATALOGUE[code].text
-                    )
+                case hs.Changed():
+                    self._changed(action)
+                case hs.Restarted():
+                    self._log.warning("plc_restarted")
+                    self._equipment.doubt()
                 case hs.Cleared():
                     self._cleared()
                 case hs.Acknowledged():
@@ -410,6 +412,12 @@ class Station:
         else:
             self._log.warning("trigger_jumped", trigger_seq=action.trigger_seq, before=action.before)
         self._equipment.doubt()
+
+    def _changed(self, news: hs.Changed) -> None:
+        level, code = 30 if news.active else 20, news.code
+        self._log.log(level, "condition", code=int(code), active=news.active, text=CATALOGUE[code].text)
+        if code is Code.PLC_HEARTBEAT_LOST:
+            self._equipment.doubt()  # while nobody triggers a part may pass
 
     def _accepted(self, request: hs.Accepted) -> None:
         trigger = Trigger(

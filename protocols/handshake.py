@@ -173,6 +173,11 @@ def skipped(before: int, seq: int) -> list[Action]:
 
 
 @dataclass(frozen=True, slots=True)
+class Restarted:
+    """The PLC started anew, after parts were accepted: nobody knows what passed meanwhile."""
+
+
+@dataclass(frozen=True, slots=True)
 class Expired:
     """An open cycle must end now, as FAULT with `code`: its deadline passed, or it was aborted."""
 
@@ -236,6 +241,7 @@ Action = (
     | Refused
     | Skipped
     | Jumped
+    | Restarted
     | Expired
     | Execute
     | Commanded
