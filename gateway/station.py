@@ -371,15 +371,12 @@ class Station:
                     self._refused(action)
                 case hs.Commanded(command, param, code):
                     self._commanded(command, param, code)
-                case hs.AckIgnored() | hs.Skipped() | hs.Jumped():
+                case hs.AckIgnored() | hs.Skipped() | hs.Jumped() | hs.Restarted():
                     self._odd(action)
                 case hs.Lost(result):
                     self._lost(result)
                 case hs.Changed():
                     self._changed(action)
-                case hs.Restarted():
-                    self._log.warning("plc_restarted")
-                    self._equipment.doubt()
                 case hs.Cleared():
                     self._cleared()
                 case hs.Acknowledged():
@@ -400,8 +397,8 @@ class Station:
             repeated=repeated,
         )
 
-    def _odd(self, action: hs.AckIgnored | hs.Skipped | hs.Jumped) -> None:
-        """What a PLC program should not do: counted and told. A part that was never asked for may be on its way."""
+    def _odd(self, action: hs.AckIgnored | hs.Skipped | hs.Jumped | hs.Restarted) -> None:
+        """What a PLC should not do in production: told. A part that was never asked for may be on its way."""
         if isinstance(action, hs.AckIgnored):
             self.metrics.refused(Code.OUT_OF_ORDER)
             self._log.warning("ack_ignored", result_seq=action.result_seq, code=int(Code.OUT_OF_ORDER))
@@ -409,8 +406,10 @@ class Station:
         if isinstance(action, hs.Skipped):
             self.metrics.skipped += action.count
             self._log.warning("trigger_skipped", trigger_seq=action.trigger_seq, missing=action.count)
-        else:
+        elif isinstance(action, hs.Jumped):
             self._log.warning("trigger_jumped", trigger_seq=action.trigger_seq, before=action.before)
+        else:
+            self._log.warning("plc_restarted")
         self._equipment.doubt()
 
     def _changed(self, news: hs.Changed) -> None:
