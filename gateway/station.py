@@ -269,6 +269,7 @@ class Station:
         if code is Code.LINK_LOST:
             self._device_lost = missing
             missing = self._plc_lost or missing
+            self._equipment.doubt()
         if self.role.condition(code, missing):
             self._log.log(30 if missing else 20, "equipment", code=int(code), missing=missing)
         self._show()
@@ -377,14 +378,12 @@ class Station:
                     self._refused(action)
                 case hs.Commanded(command, param, code):
                     self._commanded(command, param, code)
-                case hs.AckIgnored() | hs.Skipped():
+                case hs.AckIgnored() | hs.Skipped() | hs.Jumped() | hs.Restarted():
                     self._odd(action)
                 case hs.Lost(result):
                     self._lost(result)
-                case hs.Changed(code, active):
-                    self._log.log(
-                        30 if active else 20, "condition", code=int(code), active=active, text=CATALOGUE[code].text
-                    )
+                case hs.Changed():
+                    self._changed(action)
                 case hs.Cleared():
                     self._cleared()
                 case hs.Acknowledged():
@@ -405,14 +404,26 @@ class Station:
             repeated=repeated,
         )
 
-    def _odd(self, action: hs.AckIgnored | hs.Skipped) -> None:
-        """What a PLC program should not do, and what costs nothing: counted and told."""
+    def _odd(self, action: hs.AckIgnored | hs.Skipped | hs.Jumped | hs.Restarted) -> None:
+        """What a PLC should not do in production: told. A part that was never asked for may be on its way."""
         if isinstance(action, hs.AckIgnored):
             self.metrics.refused(Code.OUT_OF_ORDER)
             self._log.warning("ack_ignored", result_seq=action.result_seq, code=int(Code.OUT_OF_ORDER))
-        else:
+            return
+        if isinstance(action, hs.Skipped):
             self.metrics.skipped += action.count
             self._log.warning("trigger_skipped", trigger_seq=action.trigger_seq, missing=action.count)
+        elif isinstance(action, hs.Jumped):
+            self._log.warning("trigger_jumped", trigger_seq=action.trigger_seq, before=action.before)
+        else:
+            self._log.warning("plc_restarted")
+        self._equipment.doubt()
+
+    def _changed(self, news: hs.Changed) -> None:
+        level, code = 30 if news.active else 20, news.code
+        self._log.log(level, "condition", code=int(code), active=news.active, text=CATALOGUE[code].text)
+        if code is Code.PLC_HEARTBEAT_LOST:
+            self._equipment.doubt()  # while nobody triggers a part may pass
 
     def _accepted(self, request: hs.Accepted) -> None:
         trigger = Trigger(

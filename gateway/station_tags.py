@@ -96,8 +96,7 @@ class StationTags:
         self._log = log.bind(station=owner.name)
         for output in self._outputs:
             self._follow(output)
-        if config.trigger is not None:
-            _Trigger(config.trigger, book, owner, self)
+        self._trigger = None if config.trigger is None else _Trigger(config.trigger, book, owner, self)
 
     def _follow(self, output: _Lamp | _Gate) -> None:
         ref = output.config.tag
@@ -178,9 +177,10 @@ class StationTags:
             self._timer = None
         if self._stopped:
             return
+        unseen = self._trigger is not None and self._trigger.unseen(now)
         for output in self._outputs:
             # Nobody knows where a gate stands whose last write failed: it must be seen at rest before it opens again.
-            if output.config.tag in self._failing:
+            if unseen or output.config.tag in self._failing:
                 output.doubt()
             self._book.want(output.config.tag, output.value(now))
         due = min((time for output in self._outputs if (time := output.due(now)) is not None), default=None)
@@ -221,6 +221,8 @@ class _Trigger:
         tag = book.tags[config.tag]
         self._watch = Watch(Rule(config.on, config.threshold or 0.0, config.hysteresis, tag.deadband, tag.modulus))
         self._last: float | None = None
+        self._broken = False
+        self._log = log.bind(station=owner.name)
         book.follow(config.tag, self._see)
         book.follow_link(config.tag, self._link)
 
@@ -232,12 +234,26 @@ class _Trigger:
     def _see(self, reading: TagValue) -> None:
         now = self._book.clock()
         seen = self._watch.see(reading, now)
+        self._row(seen.broken, reading)
         if seen.fired:
             call = self._call(now)
             self._last = now if call.code is Code.NONE else self._last
             self._owner.own_trigger(call)
         if seen.missed:  # after the one that fired: nobody knows which of them the camera sees
             self._owner.own_trigger(OwnTrigger(code=seen.code, times=seen.missed))
+
+    def unseen(self, now: float) -> bool:
+        """Whether a part may be passing just now that nobody knows of, though no reading has told so yet."""
+        return self._watch.broken(self._book.current[self._config.tag], now)
+
+    def _row(self, broken: bool, reading: TagValue) -> None:
+        """A part may have passed while the trigger was not seen: no part before it may meet an open gate."""
+        if broken:
+            self._tags.doubt()
+            if not self._broken:
+                reason = reading.reason or "its readings came too late"
+                self._log.warning("trigger_unseen", tag=self._config.tag, code=int(Code.TAG_DOUBTFUL), reason=reason)
+        self._broken = broken
 
     def _call(self, now: float) -> OwnTrigger:
         config = self._config

@@ -156,10 +156,25 @@ SKIPPED_AT_MOST = 1000
 """A longer jump is a counter that was set anew, not numbers left out."""
 
 
+@dataclass(frozen=True, slots=True)
+class Jumped:
+    """The PLC's numbers went back, or far ahead: what came in between nobody knows."""
+
+    trigger_seq: int
+    before: int
+
+
 def skipped(before: int, seq: int) -> list[Action]:
     """What is to be told when `seq` follows `before` (0 = nothing known, as after a start of the PLC)."""
     count = (seq - before - 1) % UINT_MAX if before else 0
-    return [Skipped(seq, count)] if 0 < count <= SKIPPED_AT_MOST else []
+    if count > SKIPPED_AT_MOST:
+        return [Jumped(seq, before)]
+    return [Skipped(seq, count)] if count else []
+
+
+@dataclass(frozen=True, slots=True)
+class Restarted:
+    """The PLC started anew, after parts were accepted: nobody knows what passed meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,7 +237,19 @@ class Changed:
 
 
 Action = (
-    Accepted | Refused | Skipped | Expired | Execute | Commanded | Acknowledged | AckIgnored | Lost | Cleared | Changed
+    Accepted
+    | Refused
+    | Skipped
+    | Jumped
+    | Restarted
+    | Expired
+    | Execute
+    | Commanded
+    | Acknowledged
+    | AckIgnored
+    | Lost
+    | Cleared
+    | Changed
 )
 
 

@@ -33,6 +33,8 @@ class Seen:
     missed: int = 0
     code: Code = Code.NONE
     """Why they were missed: 3001 nobody looked, 3008 several at once, 3006 the counter was set back."""
+    broken: bool = False
+    """The row of good readings is broken: what happened meanwhile nobody knows. Never of COUNT, which tells it later."""
 
 
 NOTHING = Seen()
@@ -54,7 +56,7 @@ class Watch:
         value = reading.value
         if reading.quality is not Quality.GOOD or value is None:
             self._at = None
-            return NOTHING
+            return Seen(broken=self._blind)
         unbroken = self._at is not None and reading.at - self._at <= reading.max_age
         self._at = reading.at
         if self._last is None:
@@ -63,14 +65,23 @@ class Watch:
         count = self._threshold(value, fresh=not unbroken) if self._by_level else self._edge(value)
         if not unbroken:
             self._last = value
-            return Seen(missed=abs(count), code=Code.LINK_LOST) if count else NOTHING
+            return Seen(missed=abs(count), code=Code.LINK_LOST if count else Code.NONE, broken=self._blind)
         if count < 0:
             return Seen(missed=1, code=Code.OUT_OF_ORDER)
         return Seen(True, count - 1, Code.TOO_FAST) if count > 1 else Seen(fired=count == 1)
 
+    def broken(self, newest: TagValue, now: float) -> bool:
+        """Whether the row is broken at `now`, its newest reading being this one."""
+        return self._blind and newest.seen(now).quality is not Quality.GOOD
+
     @property
     def _by_level(self) -> bool:
         return self.rule.when in (When.ABOVE, When.BELOW)
+
+    @property
+    def _blind(self) -> bool:
+        """Whether a broken row hides what happened in it; before the first good reading nothing counts anyway."""
+        return self.rule.when is not When.COUNT and self._last is not None
 
     def _edge(self, value: Value) -> int:
         """Events between the last reference and `value`; -1 for a counter that was set back."""

@@ -76,7 +76,7 @@ class VisionRole:
             self._baseline(command, now, actions)
         elif command != before:
             if command.blank:
-                self._forget(now)
+                self._forget(now, actions)
             self._edges(before, command, now, actions)
         self._next_command(now, actions)
         self._watch(now, actions)
@@ -215,7 +215,7 @@ class VisionRole:
     def _baseline(self, c: Command, now: float, actions: list[hs.Action]) -> None:
         """The first sight of a PLC: levels count, edges do not; its open request is answered, never taken anew."""
         if c.blank:
-            self._forget(now)
+            self._forget(now, actions)
         self.commands.seen = c.command_seq
         self._enabled = self.settings.always_enabled or bool(c.control & _ENABLE)
         self._trigger_phase = TriggerPhase.HELD if c.control & _TRIGGER else TriggerPhase.IDLE
@@ -356,8 +356,9 @@ class VisionRole:
         if not self.results.holds(result.result_seq) and not (taken and first_sight):
             actions += self._queue(result, now, taken=taken)
 
-    def _forget(self, now: float) -> None:
+    def _forget(self, now: float, actions: list[hs.Action]) -> None:
         """The PLC started anew: its numbers begin again, so an old number is a new part once the open one has ended."""
+        actions += [hs.Restarted()] if self._cycle else []
         self._forgotten = bool(self._open)
         self._last = self._last if self._open else None
         self._trigger_seq_ack = 0

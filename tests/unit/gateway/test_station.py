@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import asdict
 
 import pytest
 
@@ -12,7 +13,7 @@ from gateway.workers import WorkerError
 from protocols.faults import Code
 from protocols.handshake import CycleSettings, OwnTrigger
 from protocols.link import LinkState
-from protocols.signals import Control, Judgement, ResultBit, StatusBit
+from protocols.signals import Command, Control, Judgement, ResultBit, StatusBit
 from protocols.tags import Quality, TagValue
 from tests.unit.gateway.played import ON, SCRATCH, Cell
 
@@ -302,6 +303,80 @@ async def test_the_equipment_hears_of_every_part_and_of_an_outcome_only_when_it_
     assert around.told[4:] == ["doubt"]
     await cell.station.stop(0.01)
     assert around.told[-1] == "stop"
+
+
+@pytest.mark.parametrize(("first", "then"), [(2, 4), (65534, 1), (2, 1500), (500, 3), (5, 4)])
+async def test_a_number_that_does_not_follow_puts_in_doubt_what_is_on_its_way_but_not_the_new_part(
+    cell: Cell, first: int, then: int
+) -> None:
+    around = Around()
+    cell.station.equip(around)
+    cycle = cell.trigger(first)
+    cell.seen(cycle)
+    cell.send(result_ack_seq=cell.result.result_seq)
+    cell.trigger(then)
+    assert around.told[2:] == ["doubt", ("accepted", cycle + 1)]
+
+
+async def test_a_plc_that_falls_silent_and_one_that_is_back_put_in_doubt_what_is_on_its_way(cell: Cell) -> None:
+    around = Around()
+    cell.station.equip(around)
+    cell.send(plc_heartbeat=1)
+    cell.send(plc_heartbeat=2)
+    assert around.told == []
+    await cell.pass_time(1.01)
+    assert cell.status.bits & StatusBit.FAIL_SAFE
+    assert around.told == ["doubt"]
+    cell.send(plc_heartbeat=3)
+    assert around.told == ["doubt", "doubt"]
+
+
+async def test_an_ack_that_is_late_leaves_nothing_in_doubt(cell: Cell) -> None:
+    around = Around()
+    cell.station.equip(around)
+    cell.seen(cell.trigger(1))
+    await cell.pass_time(5.01)
+    assert cell.status.bits & StatusBit.DEGRADED
+    assert "doubt" not in around.told
+
+
+async def test_a_plc_that_starts_anew_puts_in_doubt_what_is_on_its_way_before_its_first_part(cell: Cell) -> None:
+    around = Around()
+    cell.station.equip(around)
+    cell.send(**asdict(Command()))
+    assert around.told == [], "nothing was there before"
+    cell.send(control=ON)
+    cycle = cell.trigger(1)
+    cell.seen(cycle)
+    cell.send(**asdict(Command()))
+    cell.send(control=ON)
+    cell.trigger(1)
+    assert around.told[2:] == ["doubt", ("accepted", cycle + 1)]
+
+
+@pytest.mark.parametrize("state", [LinkState.DOWN, LinkState.UP])
+async def test_a_link_that_changes_puts_in_doubt_what_is_on_its_way(cell: Cell, state: LinkState) -> None:
+    around = Around()
+    cell.station.equip(around)
+    cell.station.link_changed(state, "so told")
+    assert around.told == ["doubt"]
+
+
+async def test_a_device_that_is_lost_and_back_puts_in_doubt_what_is_on_its_way(cell: Cell) -> None:
+    around = Around()
+    cell.station.equip(around)
+    for missing in (True, False):
+        cell.station.needs(Code.LINK_LOST, missing)
+    assert around.told == ["doubt", "doubt"]
+
+
+async def test_numbers_that_follow_leave_nothing_in_doubt(cell: Cell) -> None:
+    around = Around()
+    cell.station.equip(around)
+    for seq in (65534, 65535, 1, 2):
+        cell.seen(cell.trigger(seq))
+        cell.send(result_ack_seq=cell.result.result_seq)
+    assert "doubt" not in around.told
 
 
 async def test_what_the_equipment_lacks_takes_ready_and_keeps_apart_from_the_plc_s_link(cell: Cell) -> None:

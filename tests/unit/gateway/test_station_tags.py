@@ -311,6 +311,61 @@ async def test_a_lost_trigger_takes_ready_rejects_what_is_on_its_way_and_is_no_e
     assert rig.gate == 0
 
 
+async def level_triggered() -> Rig:
+    """A good part is on its way, and the trigger is seen."""
+    rig = Rig(GATE, trigger={"tag": "cnc.counter", "on": "rise"})
+    rig.wire.answer("cnc.gate")
+    rig.wire.give(counter=0)
+    rig.tags.accepted(1)
+    rig.tags.decided(1, Judgement.OK)
+    rig.wire.now += 0.4
+    rig.wire.give(counter=0)
+    return rig
+
+
+async def test_a_level_that_is_seen_all_the_time_lets_its_good_part_pass() -> None:
+    rig = await level_triggered()
+    rig.wire.now += 0.3
+    rig.wire.give(counter=0)
+    rig.pass_time(0.3)
+    assert rig.gate == 1
+
+
+@pytest.mark.parametrize("gap", ["doubtful", "late", "silent"])
+async def test_a_level_that_was_not_seen_for_a_while_rejects_what_is_on_its_way(gap: str) -> None:
+    rig = await level_triggered()
+    if gap == "doubtful":
+        rig.wire.give(counter=None)
+        rig.wire.give(counter=0)
+        rig.pass_time(0.6)
+    elif gap == "late":
+        rig.wire.now += 0.61
+        rig.wire.give(counter=0)  # the same value as before: a part may have come and gone
+        rig.pass_time(0.0)
+    else:
+        rig.pass_time(0.61)  # no reading for longer than max_age, and the part is at the gate
+    assert rig.owner.calls == []
+    assert rig.gate == 0
+    rig.wire.give(counter=0)
+    rig.wire.give(counter=1)
+    assert rig.owner.calls == [OwnTrigger()]
+    rig.tags.accepted(2)
+    rig.tags.decided(2, Judgement.OK)
+    for _ in range(2):
+        rig.wire.now += 0.45
+        rig.wire.give(counter=1)
+    rig.pass_time(0.2)
+    assert rig.gate == 1, "the part after it counts as ever"
+
+
+async def test_a_trigger_that_is_not_seen_is_logged_once(capsys: pytest.CaptureFixture[str]) -> None:
+    rig = await level_triggered()
+    for _ in range(5):
+        rig.wire.give(counter=None)
+    rig.wire.give(counter=0)
+    assert capsys.readouterr().out.count("trigger_unseen") == 1
+
+
 def test_the_book_knows_every_tag_before_it_is_read() -> None:
     book = TagBook([DEVICE])
     assert set(book.current) == {f"cnc.{tag.name}" for tag in DEVICE.tags}

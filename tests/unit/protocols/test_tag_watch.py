@@ -16,7 +16,9 @@ from protocols.tags import Quality, Tag, TagValue, Value
 TAG = Tag("t", "uint16", low=0, high=60000, max_age=0.3)
 LOST = TAG.failed(Code.LINK_LOST, "unplugged", 0.0, 0.0)
 FIRED = Seen(fired=True)
-UNSEEN = Seen(missed=1, code=Code.LINK_LOST)
+BROKEN = Seen(broken=True)
+UNSEEN = Seen(missed=1, code=Code.LINK_LOST, broken=True)
+COUNTED = Seen(missed=1, code=Code.LINK_LOST)
 
 
 def watched(rule: Rule, *values: Value | None) -> list[Seen]:
@@ -81,18 +83,33 @@ def test_a_counter_set_back_is_no_part() -> None:
     ]
 
 
-@pytest.mark.parametrize("when", [When.RISE, When.CHANGE, When.COUNT])
+@pytest.mark.parametrize("when", [When.RISE, When.CHANGE])
 def test_after_a_gap_a_moved_value_is_missed_not_fired(when: When) -> None:
-    rule = Rule(when, modulus=1 << 16)
-    assert watched(rule, 5, None, 6, 7)[1:] == [NOTHING, UNSEEN, FIRED]
+    rule = Rule(when)
+    assert watched(rule, 5, None, 6, 7)[1:] == [BROKEN, UNSEEN, FIRED]
+    assert watched(rule, 5, None, 5, 6)[1:] == [BROKEN, BROKEN, FIRED]
+
+
+def test_a_count_knows_after_a_gap_what_it_missed() -> None:
+    rule = Rule(When.COUNT, modulus=1 << 16)
+    assert watched(rule, 5, None, 6, 7)[1:] == [NOTHING, COUNTED, FIRED]
     assert watched(rule, 5, None, 5, 6)[1:] == [NOTHING, NOTHING, FIRED]
+
+
+@pytest.mark.parametrize("when", [When.RISE, When.FALL, When.CHANGE, When.ABOVE, When.BELOW])
+def test_a_broken_row_of_readings_is_told_from_its_first_gap_to_its_next_good_pair(when: When) -> None:
+    row = watched(Rule(when, threshold=3), None, 5, 5, 60001, None, 5, 5)
+    assert [seen.broken for seen in row] == [False, False, False, True, True, True, False]
+    watch = Watch(Rule(when, threshold=3))
+    told = [watch.see(TAG.reading(5, at, 0.0), at).broken for at in (0.0, 0.1, 0.41, 0.5)]
+    assert told == [False, False, True, False]
 
 
 def test_a_reading_that_comes_too_late_is_a_baseline() -> None:
     watch = Watch(Rule(When.CHANGE))
     watch.see(TAG.reading(1, 0.0, 0.0), 0.0)
     assert watch.see(TAG.reading(2, 0.5, 0.0), 0.5) == UNSEEN
-    assert watch.see(TAG.reading(3, 0.6, 0.0), 1.5) == NOTHING  # delivered when it was old already
+    assert watch.see(TAG.reading(3, 0.6, 0.0), 1.5) == BROKEN  # delivered when it was old already
     assert watch.see(TAG.reading(4, 1.6, 0.0), 1.6) == UNSEEN
 
 

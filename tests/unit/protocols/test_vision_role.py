@@ -170,6 +170,7 @@ def test_c13_plc_restart_forgets_old_numbers(bench: Bench) -> None:
     request = bench.trigger(1)
     bench.finish(request.cycle, 1)
     bench.plc = Command()
+    assert bench.write() == [hs.Restarted()]
     assert bench.write() == []
     bench.write(control=ON)
     assert bench.trigger(1).trigger_seq == 1
