@@ -118,8 +118,8 @@ def _cycle() -> Iterator[str]:
     yield ""
     yield "Once `execute` has commanded a recipe, `ready` and every verdict demand that very number, or the part ends"
     yield "as `fault` 3007; after a `recipeFailed` command a known recipe before the next part. A verdict on a"
-    yield f"simulated picture is `fault` with `code` {SIMULATED}, which is the block's own and in no list of the gateway's,"
-    yield "unless `allowSimulated` is TRUE; leave it FALSE at the machine."
+    yield f"simulated picture is `fault` with `code` {SIMULATED}, which is the block's own and in no list of the"
+    yield "gateway's, unless `allowSimulated` is TRUE; leave it FALSE at the machine."
     yield ""
     yield "Words 10 to 31 of `command` (USER, SERIAL) belong to your program; write them before `trigger`."
 
