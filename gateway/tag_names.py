@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from gateway.settings import StationConfig
-from gateway.tag_settings import GateConfig, TriggerConfig
+from gateway.tag_settings import GateConfig, LampConfig, TriggerConfig
 from gateway.validation import nearest
 from gateway.yamlfile import Location
 from protocols.link import MapError
@@ -64,9 +64,27 @@ def _inside(device: DeviceConfig) -> Found:
         if tag.access == "write" and tag.table == "holding" and place.size > max(quirks.write_words, 1):
             text = f"{tag.kind} takes {place.size} registers, but the device takes {quirks.write_words} in one request"
             yield ("tags", index, "type"), f"{text}, so it could be torn; choose a shorter type"
+    yield from _shared(device)
     alive = device.alive
     if alive is not None and (alive.tag not in tags or device.tags[tags[alive.tag]].access != "read"):
         yield ("alive", "tag"), f"{alive.tag!r} is no tag of this device that is read{_hint(alive.tag, tags)}"
+
+
+def _shared(device: DeviceConfig) -> Found:
+    """Outputs that lie upon each other: the one would write what the other has closed."""
+    before: list[tuple[TagConfig, int, range]] = []
+    for index, tag in enumerate(device.tags):
+        if tag.access != "write":
+            continue
+        place = tag.place
+        unit = device.link.unit_id if tag.modbus_unit is None else tag.modbus_unit
+        mine = range(place.address, place.address + place.size)
+        for other, at, other_range in before:
+            if other.table == tag.table and at == unit and mine[0] <= other_range[-1] and other_range[0] <= mine[-1]:
+                text = f"{tag.name!r} lies upon {other.name!r}, which is written too; give it another address"
+                yield ("tags", index, "address"), text
+                break
+        before.append((tag, unit, mine))
 
 
 def _hint(word: str, known: Iterable[str]) -> str:
@@ -148,6 +166,10 @@ def _values(output: object, at: Location, tag: Tag) -> Found:
             encoded[key] = tag.encode(value)
         except TagError as error:
             yield (*at, key), str(error)
+    if isinstance(output, LampConfig):
+        for key in ("ng", "recheck", "fault"):
+            if "ok" in encoded and encoded.get(key) == encoded["ok"]:
+                yield (*at, key), "is the same as ok, so a part that is not good would look good; give another one"
     if isinstance(output, GateConfig) and len(encoded) == 2 and len(set(encoded.values())) == 1:
         yield (*at, "pass_value"), "is the same as reject_value, so the gate could never reject; give another one"
 

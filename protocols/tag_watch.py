@@ -34,7 +34,7 @@ class Seen:
     code: Code = Code.NONE
     """Why they were missed: 3001 nobody looked, 3008 several at once, 3006 the counter was set back."""
     broken: bool = False
-    """The row of good readings is broken: what happened meanwhile nobody knows. Never of COUNT, which tells it later."""
+    """The row of good readings is broken: what happened meanwhile nobody knows. COUNT tells it later instead."""
 
 
 NOTHING = Seen()

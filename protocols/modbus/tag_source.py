@@ -19,8 +19,10 @@ from protocols.modbus.planning import BIT_TABLES, STANDARD, Answer, Limits, Plac
 from protocols.modbus.turns import LostByAnotherError
 from protocols.tags import Quality, Tag, TagError, TagValue, Value
 
-RETRY = 1.0
-"""Seconds after which an output that the device refused is written again."""
+RETRY, RETRY_SLOW = 0.05, 1.0
+"""Seconds after which an output that the device refused is written again: a gate may stand open meanwhile."""
+QUICK_TRIES = 100
+"""So many refusals in a row, and it is tried slowly: the device has more to do than to refuse."""
 STALE = 1.0
 """Seconds without an answer after which even a fault of another on a shared connection is ours."""
 _NOT_SO = frozenset({2, 3})
@@ -129,6 +131,8 @@ class TagSource:
         """What the device has confirmed on this connection."""
         self._again: dict[str, float] = {}
         """When an output is to be written again though it did not change."""
+        self._refusals: dict[str, int] = {}
+        """Of an output's wanted value, in a row."""
         self._wake = asyncio.Event()
         self._backoff = Backoff()
         self._up: bool | None = None
@@ -139,6 +143,7 @@ class TagSource:
         if name in self._wanted and self._wanted[name] == value:
             return
         self._wanted[name] = value
+        self._refusals.pop(name, None)
         if name in self._taken and self._taken[name] == value:
             self._again[name] = self._clock()  # wanted otherwise in between: say it once more, and go on refreshing
         else:
@@ -269,13 +274,15 @@ class TagSource:
         try:
             await self._put(output.placed, value)
         except (RefusedByPeerError, TagError) as refusal:
-            pause, error = RETRY, str(refusal)
+            self._refusals[name] = tries = self._refusals.get(name, 0) + 1
+            pause, error = retry_after(tries), str(refusal)
             self._taken.pop(name, None)
         except PeerError as lost:
             self._sink.written(name, value, str(lost))
             raise
         else:
             self._taken[name] = value
+            self._refusals.pop(name, None)
         self._answers()
         self._again.pop(name, None)
         if self._wanted[name] == value and pause:
@@ -308,6 +315,11 @@ class TagSource:
         self._sink.values({tag.name: tag.failed(Code.LINK_LOST, reason, at, utc) for tag in tags})
         if first:
             self._sink.link(False, reason)
+
+
+def retry_after(refusals: int) -> float:
+    """Seconds until an output is written again that was refused so often in a row."""
+    return RETRY if refusals < QUICK_TRIES else RETRY_SLOW
 
 
 def _planned(tags: Sequence[Placed], limits: Limits) -> list[_Block]:

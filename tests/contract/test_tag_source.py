@@ -10,7 +10,7 @@ from typing import Any
 
 from protocols.faults import Code
 from protocols.modbus.device_settings import DeviceConfig
-from protocols.modbus.tag_source import TagSource
+from protocols.modbus.tag_source import QUICK_TRIES, RETRY, RETRY_SLOW, TagSource, retry_after
 from protocols.tags import Quality, TagValue, Value
 from tests.contract.test_links import running, until
 from tests.machine import Machine, machine
@@ -234,3 +234,23 @@ async def test_a_refused_write_is_told_and_tried_again_and_the_link_stays_up() -
         cnc.deny_writes = False
         await until(lambda: book.writes[-1] == ("lamp", 3, ""), PATIENCE)
         assert book.links == [True]
+
+
+async def test_a_refused_write_is_tried_again_before_the_next_part_is_there_and_reading_goes_on() -> None:
+    async with machine() as cnc, polled(cnc.port) as (book, source):
+        source.want("valve", True)
+        await until(lambda: source.taken("valve") is True, PATIENCE)
+        cnc.deny_writes = True
+        begun = time.monotonic()
+        source.want("valve", False)
+        await until(lambda: len(book.writes) > 8, PATIENCE)
+        assert time.monotonic() - begun < 5.0, "eight pauses of a second each are too long for an open gate"
+        cnc.words[0] = 41
+        await until(lambda: book.good("count") == 41, PATIENCE)
+        cnc.deny_writes = False
+        await until(lambda: cnc.coils[9] is False and source.taken("valve") is False, PATIENCE)
+
+
+def test_an_output_that_is_refused_for_ever_is_tried_slowly_in_the_end() -> None:
+    assert (retry_after(1), retry_after(QUICK_TRIES - 1), retry_after(QUICK_TRIES)) == (RETRY, RETRY, RETRY_SLOW)
+    assert RETRY <= 0.05

@@ -91,6 +91,13 @@ def test_the_page_s_example_is_right(place: Path) -> None:
         ("tag: cnc.lamp", "tag: cnc.tool", "'cnc.tool' has access: read; set access: write"),
         ("tag: cnc.lamp", "tag: cnc.gate, ng: 0, recheck: 0, fault: 0", "'cnc.gate' is already written by"),
         ("tag: cnc.lamp", "tag: cnc.lamp, ng: red", "'red' does not fit uint16; give a number"),
+        ("tag: cnc.lamp", "tag: cnc.lamp, ng: 1", "outputs[0].ng: is the same as ok, so a part that is not good"),
+        ("tag: cnc.lamp", "tag: cnc.lamp, recheck: 1.0", "outputs[0].recheck: is the same as ok"),
+        ("tag: cnc.lamp", "tag: cnc.lamp, ok: 4", "outputs[0].fault: is the same as ok"),
+        ("table: coil, access", "table: coil, access: write}\n      - {name: flap, address: 7, table: coil, access",
+         "devices[0].tags[8].address: 'flap' lies upon 'gate', which is written too; give it another address"),
+        ("address: 50, access", "address: 50, access: write}\n      - {name: b, address: 49, type: uint32, access",
+         "devices[0].tags[7].address: 'b' lies upon 'lamp'"),
         ("delay_ms: 500", "delay_ms: 500, pass_value: 2", "2 does not fit bool; give 0 or 1"),
         ("delay_ms: 500", "delay_ms: 500, pass_value: 0", "so the gate could never reject"),
         ("delay_ms: 500", "pulse_ms: 50", "a gate needs delay_ms or after_parts"),
@@ -118,6 +125,18 @@ def test_a_mistake_is_told_with_its_place_and_remedy(place: Path, old: str, new:
     found = problems(place, old, new)
     assert any(told in text for text in found), found
     assert all(text.startswith("line.yaml:") for text in found)
+
+
+def test_outputs_side_by_side_of_another_table_or_unit_do_not_lie_upon_each_other(place: Path) -> None:
+    more = (
+        "      - {name: wide, address: 51, type: uint32, access: write}\n"
+        "      - {name: coil50, address: 50, table: coil, access: write}\n"
+        "      - {name: next, address: 53, access: write}\n"
+        "      - {name: far, address: 50, access: write, modbus_unit: 9}\n"
+        "      - {name: shown, address: 50, group: slow}\n"
+    )
+    place.write_text(place.read_text().replace("stations:", more + "stations:", 1))
+    assert len(configuration.read(place).config.devices[0].tags) == 13
 
 
 def test_a_wrong_device_does_not_make_every_name_unknown(place: Path) -> None:
