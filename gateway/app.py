@@ -22,7 +22,8 @@ from gateway.history import History, HistoryError
 from gateway.launch import Launched
 from gateway.lock import DataLock
 from gateway.recipe import Recipe
-from gateway.station import Pictures, Setup, Station
+from gateway.station import Station
+from gateway.station_setup import Pictures, Setup
 from gateway.supervisor import Supervisor
 from gateway.vision.settings import PoolSettings
 from gateway.worker_process import HeadStart, WorkerProcess

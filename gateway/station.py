@@ -10,10 +10,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
-from typing import Protocol
 
 import structlog
 
@@ -25,14 +22,14 @@ from gateway.judge import judge
 from gateway.log import log_inspection
 from gateway.metrics import StationMetrics
 from gateway.outcomes import COMMIT_GRACE, Outcomes, Store
-from gateway.recipe import Recipe
+from gateway.station_setup import Pool, Setup
 from gateway.vision.wire import ModelFacts
 from gateway.workers import WorkerError
 from protocols import handshake as hs
 from protocols.faults import CATALOGUE, Code
-from protocols.handshake import CycleSettings, Last
+from protocols.handshake import Last
 from protocols.link import Link, LinkState
-from protocols.signals import Command, CommandCode, Judgement, Result
+from protocols.signals import Command, CommandCode, Result
 from protocols.vision_role import VisionRole
 
 FAREWELL = 0.5
@@ -45,38 +42,6 @@ STALL = 0.5
 """A heartbeat later than this is told as 5002: the loop was held up."""
 
 log = structlog.get_logger("station")
-
-
-class Pool(Protocol):
-    """What a station asks of its vision workers."""
-
-    def inspect(self, trigger: Trigger) -> None: ...
-    def give_up(self, cycle: int) -> None: ...
-    def reset(self) -> None: ...
-    async def activate(self, recipe: Path) -> ModelFacts: ...
-    def picture(self, inspection: Inspection, path: str) -> bool: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Pictures:
-    """Which inspections leave a picture, and where."""
-
-    folder: Path
-    verdicts: frozenset[Judgement]
-
-
-@dataclass(frozen=True, slots=True)
-class Setup:
-    """What a station is made of; recipes by number, the first is active at start."""
-
-    name: str
-    settings: CycleSettings
-    recipes: dict[int, Recipe]
-    boot_id: int
-    config_crc: int
-    pictures: Pictures | None = None
-    remember: Callable[[int], None] | None = None
-    """Writes the number of a recipe just activated to the disk; OSError."""
 
 
 class Station:

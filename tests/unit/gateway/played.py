@@ -12,7 +12,8 @@ from typing_extensions import override
 from gateway.history import HistoryError, Recovered
 from gateway.inspection import Finding, Inspection, Observation, Trigger
 from gateway.recipe import Recipe
-from gateway.station import Pictures, Setup, Station
+from gateway.station import Station
+from gateway.station_setup import Pictures, Setup
 from gateway.vision.wire import ModelFacts
 from gateway.workers import WorkerError
 from protocols.faults import Code
