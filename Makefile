@@ -19,6 +19,7 @@ LOCK = .venv-lock/bin/uv pip compile --quiet --universal --python-version 3.11 -
 help:
 	@echo 'make demo     run the simulated inspection line       (ARGS="--plain --seconds 8")'
 	@echo 'make test     run the tests                           (ARGS="-k handshake -m '\''not slow'\''")'
+	@echo 'make soak     the tests that take minutes: a minute of broken streams, ten thousand reconnects'
 	@echo 'make lint     ruff, formatting, mypy --strict, import contracts'
 	@echo 'make types    mypy --strict alone'
 	@echo 'make format   let ruff rewrite the sources'
@@ -50,6 +51,9 @@ demo: $(VENV)/.installed
 
 test: $(VENV)/.installed
 	@$(BIN)/python -m pytest $(ARGS)
+
+soak: $(VENV)/.installed
+	@$(BIN)/python -m pytest -m soak tests/soak $(ARGS)
 
 lint: $(VENV)/.installed
 	@$(BIN)/ruff check
@@ -96,4 +100,4 @@ clean:
 	rm -rf .venv .venv-train .venv-lock build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help venv demo test lint types format bench train lock clean
+.PHONY: help venv demo test soak lint types format bench train lock clean
