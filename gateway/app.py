@@ -183,7 +183,7 @@ def _station(
         boot_id=boot_id,
         config_crc=configuration.config_crc(config, loaded.recipes[station.name]),
         pictures=pictures,
-        remember=partial(active.keep, station.name),
+        remember=partial(active.kept, station.name),
     )
     return Station(setup, link, history)
 

@@ -189,13 +189,10 @@ class Station:
         return Code.NONE
 
     async def _remember(self, number: int) -> None:
-        if self._setup.remember is None:
-            return
-        try:
-            await asyncio.to_thread(self._setup.remember, number)
-        except OSError as error:
+        why = await self._setup.remember(number) if self._setup.remember is not None else ""
+        if why:
             text = f"a restart would begin with another recipe than {number}, as it cannot be written down"
-            self._log.error("recipe_not_kept", code=int(Code.STORE_WRITE), detail=f"{text} ({error.strerror})")
+            self._log.error("recipe_not_kept", code=int(Code.STORE_WRITE), detail=f"{text} ({why})")
 
     # ------------------------------------------------------------ what the link calls
 

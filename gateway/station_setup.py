@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -42,5 +42,5 @@ class Setup:
     boot_id: int
     config_crc: int
     pictures: Pictures | None = None
-    remember: Callable[[int], None] | None = None
-    """Writes the number of a recipe just activated to the disk; OSError."""
+    remember: Callable[[int], Awaitable[str]] | None = None
+    """Writes the number of a recipe just activated to the disk; why it could not, empty when it could."""

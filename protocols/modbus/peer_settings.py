@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import TYPE_CHECKING
 
 from pydantic import Field
@@ -30,15 +31,15 @@ class Peer(Orders):
         return self.unit
 
     @property
+    @abstractmethod
     def place(self) -> str:
         """The address or line that several may share."""
-        raise NotImplementedError
 
     @property
     def where(self) -> str:
         """For messages: place and unit."""
         return f"{self.place}, unit {self.unit_id}"
 
+    @abstractmethod
     def connection(self) -> Connection:
         """A connection of its own, for all who ask over it; raises LinkError for files that cannot be used."""
-        raise NotImplementedError
