@@ -48,6 +48,7 @@ class Code(IntEnum):
     COMMAND_TIMEOUT = 3011
     OFFLINE = 3012
     REQUEST_REFUSED = 3013
+    DRIVEN_BY_OTHER = 3014
     TAG_DOUBTFUL = 3020
     OUTPUT_FAILED = 3021
     STORE_WRITE = 4001
@@ -248,6 +249,13 @@ _ROWS = (
         "A request got an exception answer",
         "the PLC program asks for a register, quantity or function that the map does not have",
         "Compare the addresses in the PLC program with `gateway map`",
+    ),
+    (
+        Code.DRIVEN_BY_OTHER,
+        _R,
+        "Another one drives this station",
+        "the station was enabled over OPC UA while the PLC's Enable was 0, and is still held there",
+        "Look who drives (variable Driver, log line `driver`); let it disable the station, then enable it here",
     ),
     (
         Code.TAG_DOUBTFUL,
