@@ -6,7 +6,6 @@ import asyncio
 import itertools
 import time
 from collections.abc import Callable, Iterable
-from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
@@ -15,7 +14,7 @@ from asyncua.common.callback import CallbackType
 
 from protocols.faults import Code
 from protocols.link import LinkState, Station
-from protocols.opcua.compat import Caller, Role, bind_write, caller, on_session_closed, set_value
+from protocols.opcua.compat import Caller, Role, bind_write, caller, names, on_session_closed, set_value
 from protocols.opcua.plain_command import Holder, asks, command_values, fits, not_driving, written
 from protocols.opcua.plain_map import DRIVER, RESULT_STRUCTURE, WRITER, Part, PlainNode, nodes_of
 from protocols.opcua.plain_nodes import build_station, data_value, structure, text_id
@@ -56,7 +55,7 @@ class PlainFace:
         drives: Seat,
         on_event: OnEvent,
         clock: Callable[[], float] = time.monotonic,
-        utc: Callable[[], datetime] = lambda: datetime.now(UTC),
+        utc: Callable[[], ua.DateTime] = names.now,
     ) -> None:
         self.facts = facts
         self.name = f"opc ua station {facts.name}"
@@ -84,8 +83,8 @@ class PlainFace:
         for node, plain in self._commands.items():
             bind_write(self._server, node, partial(self._wrote, plain), role=Role.OPERATOR)
         callbacks = self._server.iserver.callback_service
-        callbacks.addListener(CallbackType.PreWrite, self._begin, next(_turns))
-        callbacks.addListener(CallbackType.PostWrite, self._end, next(_turns))
+        callbacks.addListener(CallbackType.PreWrite, self._begin, next(_turns))  # type: ignore[arg-type]
+        callbacks.addListener(CallbackType.PostWrite, self._end, next(_turns))  # type: ignore[arg-type]
         on_session_closed(self._server, self._left)
         self._show_command()
         self._refresh()
@@ -150,10 +149,10 @@ class PlainFace:
         """One variable of the request: type and length are right already."""
         content = value.Value.Value if value.Value is not None else None
         if not fits(node.type, content):
-            return ua.StatusCode(ua.UInt32(ua.StatusCodes.BadOutOfRange))
+            return names.status("BadOutOfRange")
         request = self._request
         if request is None or request.who != who:
-            return ua.StatusCode(ua.UInt32(ua.StatusCodes.BadInternalError))
+            return names.status("BadInternalError")
         if request.refusal == _GOOD:
             request.writes.append((node.path, content))
         return ua.StatusCode(ua.UInt32(request.refusal))
@@ -220,20 +219,20 @@ class PlainFace:
             return Quality.BAD_NO_COMMUNICATION
         return Quality.GOOD if self._driver else Quality.BAD_WAITING_FOR_INITIAL_DATA
 
-    def _blank(self, quality: Qualities, now: datetime) -> None:
+    def _blank(self, quality: Qualities, now: ua.DateTime) -> None:
         self._result, self._heartbeat = None, -1
         for path, node in self._nodes.items():
             if path not in (DRIVER, WRITER) and node.part is not Part.COMMAND:
                 self._show(path, None, quality.of(node.part), now)
 
-    def _refresh_status(self, outputs: Outputs, quality: Qualities, now: datetime) -> None:
+    def _refresh_status(self, outputs: Outputs, quality: Qualities, now: ua.DateTime) -> None:
         """With each heartbeat all of it is new: its time says that the station lives."""
         beat = outputs.status.heartbeat != self._heartbeat
         self._heartbeat = outputs.status.heartbeat
         for path, value in status_values(outputs.status):
             self._show(path, value, quality.status, now, anyway=beat)
 
-    def _refresh_result(self, outputs: Outputs, quality: Qualities, now: datetime) -> None:
+    def _refresh_result(self, outputs: Outputs, quality: Qualities, now: ua.DateTime) -> None:
         """A new result is new in all its parts; else only what another status makes of it."""
         new = outputs.result is not self._result
         same = self._shown.get(RESULT_STRUCTURE, (None, None))[1] is quality.outcome
@@ -246,7 +245,7 @@ class PlainFace:
         for path, value in result_values(result, self.facts):
             self._show(path, value, quality.of(self._nodes[path].part), now, anyway=True)
 
-    def _show(self, path: str, value: Any, quality: Quality, now: datetime, *, anyway: bool = False) -> None:
+    def _show(self, path: str, value: Any, quality: Quality, now: ua.DateTime, *, anyway: bool = False) -> None:
         if value is None and not quality.bad:
             quality = Quality.BAD_NO_DATA
         if quality.bad:

@@ -11,6 +11,7 @@ from asyncua import Node, Server, ua
 from asyncua.common.manage_nodes import create_encoding
 from asyncua.common.structures104 import load_custom_struct
 
+from protocols.opcua.compat.names import named, numeric
 from protocols.opcua.plain_map import (
     FOLDERS,
     NAMESPACE,
@@ -28,8 +29,8 @@ from protocols.opcua.plain_map import (
 from protocols.opcua.plain_quality import Quality
 from protocols.opcua.plain_values import Plain
 
-STRUCTURE_NODE = ua.NodeId(STRUCTURE_ID, NAMESPACE)
-_ENCODING_NODE = ua.NodeId(STRUCTURE_ENCODING_ID, NAMESPACE)
+STRUCTURE_NODE = numeric(STRUCTURE_ID, NAMESPACE)
+_ENCODING_NODE = numeric(STRUCTURE_ENCODING_ID, NAMESPACE)
 _FIRST: dict[DataType, Plain] = {
     DataType.BOOLEAN: False,
     DataType.UINT16: 0,
@@ -44,10 +45,10 @@ _STATUS = {quality: ua.StatusCode(ua.UInt32(quality)) for quality in Quality}
 
 def text_id(station: str, path: str = "") -> ua.NodeId:
     """The node id of a station, or of what lies below it."""
-    return ua.NodeId(identifier(station, path), NAMESPACE)
+    return named(identifier(station, path), NAMESPACE)
 
 
-def data_value(node: PlainNode, value: Any, quality: Quality, at: datetime) -> ua.DataValue:
+def data_value(node: PlainNode, value: Any, quality: Quality, at: ua.DateTime) -> ua.DataValue:
     """A value with its status and time; with a Bad one there is no value (OPC 10000-4 §7.11)."""
     variant = _NULL
     if not quality.bad and value is not None:
@@ -71,7 +72,7 @@ async def build_station(server: Server, station: str, nodes: tuple[PlainNode, ..
             ua.QualifiedName(node.name, NAMESPACE),
             _first(node),
             ua.VariantType(int(node.type)),
-            STRUCTURE_NODE if node.type is DataType.STRUCTURE else ua.NodeId(int(node.type), 0),
+            STRUCTURE_NODE if node.type is DataType.STRUCTURE else numeric(int(node.type)),
         )
         await _shape(server, variable, node)
 
@@ -99,7 +100,7 @@ async def _write(server: Server, node: ua.NodeId, attribute: ua.AttributeIds, va
 
 async def _root(server: Server) -> Node:
     """The folder of all stations; the first station makes it, and with it the data type of a result."""
-    node = server.get_node(ua.NodeId(ROOT, NAMESPACE))
+    node = server.get_node(named(ROOT, NAMESPACE))
     if node.nodeid in server.iserver.aspace:
         return node
     index = await server.register_namespace(NAMESPACE_URI)
@@ -129,7 +130,7 @@ def _field(field: StructureField) -> ua.StructureField:
     made = ua.StructureField()
     made.Name = field.name
     made.Description = ua.LocalizedText(field.text, "en")
-    made.DataType = ua.NodeId(int(field.type), 0)
+    made.DataType = numeric(int(field.type))
     made.ValueRank = ua.Int32(1 if field.length else -1)
     made.ArrayDimensions = [ua.UInt32(field.length)] if field.length else []
     made.IsOptional = False
