@@ -1,0 +1,27 @@
+"""NodeIds and StatusCodes as asyncua's types want them made."""
+
+from __future__ import annotations
+
+from datetime import UTC
+
+from asyncua import ua
+
+
+def numeric(number: int, index: int = 0) -> ua.NodeId:
+    """The node `ns=index;i=number`."""
+    return ua.NodeId(ua.Int32(number), ua.Int16(index))
+
+
+def named(name: str, index: int) -> ua.NodeId:
+    """The node `ns=index;s=name`."""
+    return ua.NodeId(ua.String(name), ua.Int16(index))
+
+
+def status(name: str) -> ua.StatusCode:
+    """The StatusCode of this name, such as BadTypeMismatch."""
+    return ua.StatusCode(ua.UInt32(getattr(ua.StatusCodes, name)))
+
+
+def now() -> ua.DateTime:
+    """This moment, as OPC UA stamps it."""
+    return ua.DateTime.now(UTC)
