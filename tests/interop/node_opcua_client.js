@@ -127,6 +127,7 @@ async function browse(request) {
 }
 
 // Every node below `root` along hierarchical references, `limit` at most: [{id, name, class, definition, parent}].
+// With `vanishing` a node may be gone before its turn comes, as the diagnostics of somebody's session.
 async function browseAll(request) {
     const seen = new Map();
     let layer = [request.root];
@@ -136,6 +137,7 @@ async function browseAll(request) {
             const nodes = layer.slice(at, at + 100);
             const results = await browse({ as: request.as, nodes, type: "HierarchicalReferences" });
             results.forEach((result, index) => {
+                if (request.vanishing && result.status === "BadNodeIdUnknown") return;
                 if (result.status !== "Good") throw new Error(`browse of ${nodes[index]}: ${result.status}`);
                 for (const reference of result.references) {
                     if (seen.has(reference.id)) continue;
@@ -299,22 +301,22 @@ async function leave() {
     for (const made of managers.values()) await (await made).dispose();
 }
 
-serve(
-    {
-        connect,
-        disconnect,
-        endpoints,
-        browse,
-        browseAll,
-        read,
-        write,
-        call,
-        methodArguments,
-        translate,
-        subscribe,
-        events,
-        unsubscribe,
-        loadNodeset,
-    },
-    leave,
-);
+const commands = {
+    connect,
+    disconnect,
+    endpoints,
+    browse,
+    browseAll,
+    read,
+    write,
+    call,
+    methodArguments,
+    translate,
+    subscribe,
+    events,
+    unsubscribe,
+    loadNodeset,
+};
+
+if (require.main === module) serve(commands, leave);
+module.exports = { commands, leave, operand, session, sessions, subscription };

@@ -158,4 +158,7 @@ function facts() {
     };
 }
 
-serve({ start, stop, set, get, ids, facts }, stop);
+const commands = { start, stop, set, get, ids, facts };
+
+if (require.main === module) serve(commands, stop);
+module.exports = { commands, leave: stop, held: () => server };
