@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence, Sized
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Any
 
 from asyncua import Client, Server, ua
@@ -42,11 +43,34 @@ class Users:
         return LoggedIn(name=username, may=ROLES[username]) if username in ROLES else None
 
 
+@dataclass(frozen=True)
+class Served:
+    """A face, where it is, and the connections of its server."""
+
+    face: PlainFace
+    url: str
+    connections: Sized
+
+    @asynccontextmanager
+    async def plc(self, user: str = "plc", *, apart: bool = False) -> AsyncIterator[OpcuaPlc]:
+        """A PLC that is connected; it has left when the server has let go of it."""
+        before = len(self.connections)
+        plc = OpcuaPlc(self.url, user=user, apart=apart)
+        await plc.come_back()
+        try:
+            yield plc
+        finally:
+            await plc.leave()
+            async with asyncio.timeout(20):
+                while len(self.connections) > before or self.face.holder.user == user:  # noqa: ASYNC110 - behind a wire
+                    await asyncio.sleep(0.005)
+
+
 @asynccontextmanager
 async def served(
     facts: StationFacts = FACTS, *, drives: Seat = Seat.LINK, on_event: Callable[[int, str], None] | None = None
-) -> AsyncIterator[tuple[PlainFace, str]]:
-    """A face in a server on a free port of this computer, and its URL."""
+) -> AsyncIterator[Served]:
+    """A face in a server on a free port of this computer."""
     compat.install()
     server = Server(user_manager=Users())
     await server.init()
@@ -57,7 +81,7 @@ async def served(
     await server.start()
     assert server.bserver is not None
     try:
-        yield face, f"opc.tcp://127.0.0.1:{server.bserver.port}"
+        yield Served(face, f"opc.tcp://127.0.0.1:{server.bserver.port}", server.bserver.clients)
     finally:
         await server.stop()
 
@@ -133,10 +157,3 @@ def outputs_of(shown: dict[str, ua.DataValue]) -> Outputs:
     values = tuple(plain.get(f"Result.VALUE_{number}", math.nan) for number in range(VALUES))
     assert plain.get("Result.RESULT_SEQ") == plain.get("Result.RESULT_SEQ_COPY")
     return Outputs(Status(**status), Result(**result, values=values))
-
-
-async def gone(face: PlainFace) -> None:
-    """Until the server has let go of the session that held Command."""
-    async with asyncio.timeout(20):
-        while face.holder.session:  # noqa: ASYNC110 - behind a wire
-            await asyncio.sleep(0.005)

@@ -24,7 +24,7 @@ from protocols.modbus.serial_port import Line
 from protocols.modbus.server import ModbusServer
 from protocols.signals import VALUES, Command, Outputs, Result, Status, StatusBit
 from tests.bus import joined
-from tests.contract.opcua_plain import OpcuaPlc, served
+from tests.contract.opcua_plain import served
 
 CODEC = Codec(WordOrder.CDAB, StringOrder.LITTLE)
 COMMAND = Command(1, 17, 3, 4, 1, 2, 5, 0xDEADBEEF, (1, 2, 3, 4, 5, 6), "DMX-0042")
@@ -277,13 +277,11 @@ async def modbus_rtu_client(station: Recorder) -> AsyncIterator[tuple[Link, Plc]
 
 @asynccontextmanager
 async def opcua_server(station: Recorder, *, apart: bool = False) -> AsyncIterator[tuple[Link, Plc]]:
-    async with served() as (link, url):
+    async with served() as found:
+        link = found.face
         link.attach(station)
-        async with running(link.run()):
-            plc = OpcuaPlc(url, apart=apart)
-            await plc.come_back()
+        async with running(link.run()), found.plc(apart=apart) as plc:
             yield link, plc
-            await plc.leave()
 
 
 def opcua_server_written_in_two(station: Recorder) -> AbstractAsyncContextManager[tuple[Link, Plc]]:
