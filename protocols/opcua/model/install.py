@@ -9,6 +9,7 @@ from typing import Any
 
 from asyncua import Node as UaNode
 from asyncua import Server, ua
+from asyncua.server.address_space import AddressSpace
 
 from protocols.opcua.model.model_tables import ModelTables, Placed, tables
 from protocols.opcua.model.rows import NAMESPACE, READ, DataType, EnumMember, Field, Kind, Node, Ref
@@ -45,17 +46,21 @@ async def install(server: Server) -> Model:
     """All 790 nodes of the namespace, at the index that the server gives it; once per server, after Server.init."""
     index = await server.register_namespace(NAMESPACE)
     found = tables()
-    model = Model(server, index, structures(found.data_types, index))
-    _Builder(model, found).build()
-    return model
+    build(server.iserver.aspace, index, found)
+    return Model(server, index, structures(found.data_types, index))
+
+
+def build(space: AddressSpace, index: int, found: ModelTables) -> None:
+    """The nodes and references of the tables under a namespace index of which the space has no node yet."""
+    _Builder(space, index, found).build()
 
 
 class _Builder:
     """Writes the tables into the address space: nodes first, so that every reference finds both its ends."""
 
-    def __init__(self, model: Model, found: ModelTables) -> None:
-        self._space = model.server.iserver.aspace
-        self._index = model.index
+    def __init__(self, space: AddressSpace, index: int, found: ModelTables) -> None:
+        self._space = space
+        self._index = index
         self._tables = found
         self._types = {data_type.id: data_type for data_type in found.data_types}
         self._now = datetime.now(UTC)
@@ -63,6 +68,12 @@ class _Builder:
     def build(self) -> None:
         for placed in self._tables.nodes:
             self._put(placed.node)
+        # Before all other references: they quote the type of what they point at.
+        for placed in self._tables.nodes:
+            node = placed.node
+            if node.kind in {Kind.OBJECT, Kind.VARIABLE}:
+                kind = self._named(node.type)
+                refer(self._space, numbered(node.id, self._index), HAS_TYPE_DEFINITION, kind, both=False)
         for placed in self._tables.nodes:
             self._place(placed)
         for link in self._tables.links:
@@ -77,10 +88,7 @@ class _Builder:
     def _put(self, node: Node) -> None:
         name = ua.QualifiedName(node.name, 0 if node.core_name else self._index)
         node_id = numbered(node.id, self._index)
-        data = put(self._space, node_id, ua.NodeClass(node.kind), name, self._attributes(node))
-        if node.kind in {Kind.OBJECT, Kind.VARIABLE}:
-            # Before all other references: they quote the type of what they point at.
-            refer(self._space, data.nodeid, HAS_TYPE_DEFINITION, self._named(node.type), both=False)
+        put(self._space, node_id, ua.NodeClass(node.kind), name, self._attributes(node))
 
     def _place(self, placed: Placed) -> None:
         node, node_id = placed.node, numbered(placed.node.id, self._index)

@@ -80,7 +80,7 @@ def put(
 def refer(
     space: AddressSpace, source: ua.NodeId, reference: ua.NodeId, target: ua.NodeId, *, both: bool = True
 ) -> None:
-    """A reference from source to target; `both`: the target knows of it too. Both nodes must exist."""
+    """A reference from source to target; `both`: the target knows of it too. KeyError where a node does not exist."""
     space[source].references.append(_description(space, reference, target, forward=True))
     if both:
         space[target].references.append(_description(space, reference, source, forward=False))
@@ -104,6 +104,8 @@ def type_definition(space: AddressSpace, node_id: ua.NodeId) -> ua.NodeId | None
 def _description(
     space: AddressSpace, reference: ua.NodeId, target: ua.NodeId, *, forward: bool
 ) -> ua.ReferenceDescription:
+    if target not in space:
+        raise KeyError(target)
     node_class = attribute(space, target, ua.AttributeIds.NodeClass)
     definition = type_definition(space, target) if node_class in _TYPED else None
     return ua.ReferenceDescription(

@@ -47,14 +47,13 @@ class Line:
     """One row and the rows indented below it."""
 
     text: str
-    number: int
     below: list[Line] = field(default_factory=list)
 
     def match(self, pattern: re.Pattern[str]) -> re.Match[str]:
         """The row as the pattern reads it; a row that it cannot read raises TableError."""
         found = pattern.fullmatch(self.text)
         if found is None:
-            raise TableError(f"row {self.number} of the table cannot be read: {self.text!r}")
+            raise TableError(f"this row of a table cannot be read: {self.text!r}")
         return found
 
 
@@ -141,10 +140,10 @@ def member(line: Line) -> MemberRow:
 
 def arguments(line: Line) -> ArgumentsRow:
     """The arguments of a method from the row below it; the row may go on in rows indented below."""
-    whole = Line(" ".join([line.text, *(more.text for more in line.below)]), line.number)
+    whole = Line(" ".join([line.text, *(more.text for more in line.below)]))
     row = whole.match(_ARGUMENTS)
     name = "InputArguments" if row["way"] == "in" else "OutputArguments"
-    fields = tuple(_field(Line(text, line.number)) for text in row["fields"].split(", "))
+    fields = tuple(_field(Line(text)) for text in row["fields"].split(", "))
     return ArgumentsRow(name, int(row["id"] or 0), fields)
 
 
@@ -173,13 +172,13 @@ def data_types(table: str) -> Iterator[DataType]:
 def _tree(table: str) -> list[Line]:
     roots: list[Line] = []
     path: list[tuple[int, list[Line]]] = [(-1, roots)]
-    for number, text in enumerate(table.splitlines(), 1):
+    for text in table.splitlines():
         if not text.strip():
             continue
         indent = len(text) - len(text.lstrip())
         while path[-1][0] >= indent:
             path.pop()
-        line = Line(" ".join(text.split()), number)
+        line = Line(" ".join(text.split()))
         path[-1][1].append(line)
         path.append((indent, line.below))
     return roots
