@@ -23,7 +23,9 @@ STATION = "press-1"
 FACTS = StationFacts(
     STATION,
     (
-        RecipeFacts(1, "bracket", digest=b"\x01" * 32, values=("width", "score"), checks=("hole",), codes=((7, "gap"),)),
+        RecipeFacts(
+            1, "bracket", digest=b"\x01" * 32, values=("width", "score"), checks=("hole",), codes=((7, "gap"),)
+        ),
         RecipeFacts(2, "lid", digest=b"\x02" * 32, values=("width",)),
     ),
     boot_id=7,
