@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import time
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -27,6 +28,11 @@ POLICIES = ("Basic256Sha256", "Aes128_Sha256_RsaOaep", "Aes256_Sha256_RsaPss")
 def missing() -> str:
     """Why node-opcua cannot be used; empty when it can."""
     return node_peer.missing(node_opcua=VERSION)
+
+
+async def warm() -> None:
+    """Let the loop start the threads that it resolves names with: one that lives on is not left behind by a test."""
+    await asyncio.gather(*(asyncio.to_thread(time.sleep, 0.02) for _ in range(3)))
 
 
 @dataclass(frozen=True)

@@ -1,32 +1,39 @@
-"""The simulated CNC as node-opcua's client sees it: found by type, followed, limited, and told that its part is good."""
+"""The simulated CNC under node-opcua's client: found by type, followed, limited, told whether a part is good."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
+import pytest_asyncio
 
 from simulators.cnc import Cnc, Program, Rules
-from simulators.cnc_nodes import CNC, DI, MACHINERY, SINUMERIK, TOOL, TYPES, UA
+from simulators.cnc_nodes import CNC, DI, MACHINERY, SINUMERIK, TOOL
 from simulators.cnc_server import CncServer, Limits
 from tests.interop import node_opcua
-from tests.interop.node_opcua import NODESETS, Certificates, Clients, Session
-from tests.interop.node_peer import NodeError, node
+from tests.interop.node_opcua import Certificates, Clients, Session
+from tests.interop.node_peer import Node, NodeError, node
 
 pytestmark = [
     pytest.mark.interop,
     pytest.mark.skipif(bool(node_opcua.missing()), reason=node_opcua.missing()),
+    pytest.mark.asyncio(loop_scope="module"),
 ]
 
-FILES = {CNC: "Opc.Ua.CNC.NodeSet.xml", TOOL: "Opc.Ua.MachineTool.NodeSet2.xml"}
-TYPE = re.compile(r'<UA(?:Object|Variable|Data)Type NodeId="ns=(\d+);i=(\d+)" BrowseName="\d+:(\w+)"')
-URI = re.compile(r"<NamespaceUris>(.*?)</NamespaceUris>", re.DOTALL)
 FAST = 20.0
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def program(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[tuple[Node, Certificates]]:
+    folder = tmp_path_factory.mktemp("node")
+    certificates = Certificates(folder)
+    certificates.make("client")
+    await node_opcua.warm()
+    async with node("node_opcua_client.js", folder) as peer:
+        yield peer, certificates
+
+
+@pytest_asyncio.fixture(loop_scope="module")
 async def control() -> AsyncIterator[CncServer]:
     machine = Cnc(speed=FAST, rules=Rules(verdict_timeout=30, reset_after=0))
     async with CncServer(machine, limits=Limits(sessions=2)).open() as server:
@@ -34,21 +41,8 @@ async def control() -> AsyncIterator[CncServer]:
 
 
 @pytest.fixture
-async def clients(control: CncServer, tmp_path: Path) -> AsyncIterator[Clients]:
-    certificates = Certificates(tmp_path)
-    certificates.make("client")
-    async with node("node_opcua_client.js", tmp_path) as peer:
-        yield Clients(peer, certificates, control.endpoint)
-
-
-def test_its_types_bear_the_names_and_numbers_of_the_official_nodesets() -> None:
-    official = {}
-    for uri, file in FILES.items():
-        text = (NODESETS / file).read_text(encoding="utf-8")
-        uris = [UA, *re.findall(r"<Uri>(.*?)</Uri>", URI.search(text)[1])]  # type: ignore[index]
-        own = uris.index(uri)
-        official |= {(uri, int(i)): name for ns, i, name in TYPE.findall(text) if int(ns) == own}
-    assert {kind.id: kind.name for kind in TYPES} == {kind.id: official.get(kind.id) for kind in TYPES}
+def clients(program: tuple[Node, Certificates], control: CncServer) -> Clients:
+    return Clients(*program, control.endpoint)
 
 
 async def test_it_is_found_by_type_and_every_variable_is_readable(clients: Clients) -> None:

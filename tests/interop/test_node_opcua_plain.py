@@ -12,7 +12,7 @@ from protocols.opcua.plain_map import DataType, nodes_of
 from tests.interop import node_opcua
 from tests.interop.node_opcua import Certificates, Clients, Data, Session
 from tests.interop.node_peer import Told, node
-from tests.interop.opcua_stand import FACTS, Stand, plain, stand
+from tests.interop.opcua_stand import FACTS, Stand, login, plain, stand
 
 pytestmark = [
     pytest.mark.interop,
@@ -39,7 +39,7 @@ async def clients(cell: Stand, tmp_path_factory: pytest.TempPathFactory) -> Asyn
 @pytest_asyncio.fixture(loop_scope="module")
 async def otto(clients: Clients) -> AsyncIterator[Session]:
     """A PLC's session: it may write commands."""
-    async with clients.session("plc", user="otto", password="x") as session:
+    async with clients.session("plc", **login("otto")) as session:
         yield session
 
 
@@ -134,7 +134,7 @@ async def test_cycles_in_bit_style(cell: Stand, otto: Session) -> None:
 
 
 async def test_a_viewer_reads_all_and_writes_nothing(clients: Clients) -> None:
-    async with clients.session("viewer", user="anna", password="x") as viewer:
+    async with clients.session("viewer", **login("anna")) as viewer:
         (found,) = await viewer.read(plain("Command.CONTROL"))
         assert found["status"] == "Good"
         assert await viewer.write((plain("Command.CONTROL"), "UInt16", 1)) == ["BadUserAccessDenied"]
@@ -156,7 +156,7 @@ async def test_a_write_of_another_type_is_refused(otto: Session) -> None:
 async def test_a_second_plc_is_told_that_the_place_is_taken(clients: Clients, otto: Session) -> None:
     plc = Plc(otto)
     await plc.begin()
-    async with clients.session("second", user="emil", password="x") as second:
+    async with clients.session("second", **login("emil")) as second:
         assert await second.write((plain("Command.TRIGGER_SEQ"), "UInt16", 77)) == ["BadInvalidState"]
         assert await second.value(plain("Writer")) == "otto"
     await plc.end()
