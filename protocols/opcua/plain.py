@@ -100,10 +100,10 @@ class PlainFace:
         self._outputs = outputs
         self._refresh()
 
-    def stale(self, is_stale: bool) -> None:
+    def stale(self, stale: bool) -> None:
         """The station can no longer be seen from here (all becomes Bad, writes are refused), or can again."""
-        if is_stale is not self._stale:
-            self._stale = is_stale
+        if stale is not self._stale:
+            self._stale = stale
             self._refresh()
 
     def driven(self, seat: Seat) -> None:

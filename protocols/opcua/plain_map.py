@@ -218,7 +218,8 @@ def _structure() -> Iterator[StructureField]:
         if field.name == "VALUE_0":
             yield StructureField("VALUE", DataType.FLOAT, "named values of the recipe; unused = NaN", VALUES)
         else:
-            yield StructureField(field.name, _TYPES[field.type], _meaning(field))
+            text = "all bits in one word" if field.name in _BITS else _meaning(field)
+            yield StructureField(field.name, _TYPES[field.type], text)
 
 
 STRUCTURE_FIELDS: tuple[StructureField, ...] = tuple(_structure())
