@@ -13,7 +13,7 @@ from protocols.modbus.server_settings import ModbusServerConfig, same_port
 
 if TYPE_CHECKING:
     from gateway.settings import StationConfig
-    from protocols.modbus.device_settings import DeviceConfig
+    from protocols.devices import DeviceConfig
 
 
 def link_clash(first: object, second: object) -> tuple[str, str] | None:

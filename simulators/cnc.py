@@ -128,7 +128,7 @@ class Cnc:
 
     def __post_init__(self) -> None:
         self._chance = random.Random(self.seed)
-        self.r = {n: 0.0 for n in range(100)} | {ASKED: float(self.first)} | self.r
+        self.r = dict.fromkeys(range(100), 0.0) | {ASKED: float(self.first)} | self.r
 
     @property
     def asked(self) -> int:

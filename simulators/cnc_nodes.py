@@ -151,6 +151,14 @@ _CHANNEL = {Program.RUNNING: 0, Program.WAITING: 0, Program.INTERRUPTED: 1}
 """Active 0, interrupted 1, else reset 2: the same in OPC 40502 and OPC 40501-1."""
 _SINUMERIK = {Program.INTERRUPTED: 1, Program.RUNNING: 3, Program.WAITING: 4}
 """progStatus: interrupted 1, stopped 2, in progress 3, waiting 4, aborted 5."""
+_STATE_IDS: dict[Program, Id] = {
+    Program.INITIALIZING: (TOOL, 135),
+    Program.RUNNING: (TOOL, 138),
+    Program.INTERRUPTED: (TOOL, 139),
+    Program.ENDED: (TOOL, 140),
+    Program.ABORTED: (TOOL, 141),
+}
+"""The states of ProductionStateMachineType."""
 _STATES = {Program.WAITING: Program.RUNNING}
 """OPC 40501-1 knows no waiting."""
 
@@ -193,7 +201,7 @@ def _channel(root: str, number: int, busy: bool) -> tuple[Node, ...]:
         Node(f"{root}/ActMFunctions", CNC, ITEM, UINT32, of(lambda cnc: list(cnc.m_functions), []), array=True),
         Node(f"{root}/ActGFunctions", CNC, ITEM, UINT32, of(lambda cnc: [1, 17, 54, 90], []), array=True),
         _number(f"{root}/ToolId", CNC, of(lambda cnc: cnc.tool, 0)),
-        _real(f"{root}/ActFeedrate", CNC, of(lambda cnc: _feed(cnc), 0.0)),
+        _real(f"{root}/ActFeedrate", CNC, of(_feed, 0.0)),
         _real(f"{root}/ActOverride", CNC, of(lambda cnc: cnc.override, 0.0)),
         Node(f"{root}/FeedHold", CNC, ITEM, BOOL, lambda cnc: False),
     )
@@ -285,14 +293,6 @@ MACHINE_TOOL: Final[tuple[Node, ...]] = (
     Node(f"{_M}/Notification", TOOL, (TOOL, 7)),
     Node(f"{_M}/Notification/Messages", TOOL, (TOOL, 38)),
 )
-_STATE_IDS = {
-    Program.INITIALIZING: (TOOL, 135),
-    Program.RUNNING: (TOOL, 138),
-    Program.INTERRUPTED: (TOOL, 139),
-    Program.ENDED: (TOOL, 140),
-    Program.ABORTED: (TOOL, 141),
-}
-"""The states of ProductionStateMachineType."""
 
 
 def cnc_interface(channels: int) -> tuple[Node, ...]:
@@ -320,6 +320,11 @@ def _r(number: int) -> Node:
     return _operand(f"/Channel/Parameter/R[u1,{number}]", DOUBLE, lambda cnc: cnc.r[number], ("r", number))
 
 
+def _position(n: int) -> Node:
+    path = f"/Channel/GeometricAxis/actToolBasePos[u1,{n + 1}]"
+    return _operand(path, DOUBLE, lambda cnc: cnc.position[n])
+
+
 SINUMERIK_NODES: Final[tuple[Node, ...]] = (
     Node("Sinumerik", OWN, FOLDER),
     _operand("/Channel/ProgramInfo/progName[u1]", STRING, lambda cnc: f"_N_{PROGRAM}_MPF"),
@@ -328,15 +333,12 @@ SINUMERIK_NODES: Final[tuple[Node, ...]] = (
     _operand("/Bag/State/opMode[u1]", UINT16, lambda cnc: 2),
     _operand("/Channel/State/actTNumber[u1]", UINT32, lambda cnc: cnc.tool),
     _operand("/Channel/State/feedRateIpoOvr[u1]", DOUBLE, lambda cnc: cnc.override),
-    _operand("/Channel/State/actFeedRateIpo[u1]", DOUBLE, lambda cnc: _feed(cnc)),
+    _operand("/Channel/State/actFeedRateIpo[u1]", DOUBLE, _feed),
     _operand("/Channel/State/actParts[u1]", DOUBLE, lambda cnc: float(cnc.parts)),
     _operand("/Channel/Spindle/actSpeed[u1,1]", DOUBLE, lambda cnc: cnc.rpm),
     _operand("/Channel/Spindle/speedOvr[u1,1]", DOUBLE, lambda cnc: cnc.spindle_override),
     _operand("/Channel/Spindle/driveLoad[u1,1]", DOUBLE, lambda cnc: cnc.load),
-    *(
-        _operand(f"/Channel/GeometricAxis/actToolBasePos[u1,{n + 1}]", DOUBLE, lambda cnc, n=n: cnc.position[n])
-        for n in range(3)
-    ),
+    *(_position(n) for n in range(3)),
     _operand("/Nck/State/numAlarms", UINT16, lambda cnc: len(cnc.alarms)),
     _operand("/Nck/SequencedAlarms/textIndex[1]", UINT32, lambda cnc: cnc.alarms[-1].number if cnc.alarms else 0),
     _operand("/Plc/M5.0", BOOL, lambda cnc: cnc.state is Program.WAITING),
@@ -355,7 +357,7 @@ def table() -> str:
     rows = [f"  ns={SINUMERIK};s={row.id}" for row in SINUMERIK_NODES if isinstance(row.id, str)]
     return "\n".join(
         (
-            f"one part has {len(BLOCKS)} blocks; R{ASKED} counts the inspections asked for, R{ANSWER} takes the answer:",
+            f"a part has {len(BLOCKS)} blocks; R{ASKED} counts the inspections asked for, R{ANSWER} takes the answer:",
             f"R{ASKED} for good, -R{ASKED} for not good. CncInterface and Machines/Machine show the same machine.",
             "Sinumerik-like ids (R, GUD and PartQuality may be written):",
             *rows,

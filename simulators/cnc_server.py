@@ -26,6 +26,7 @@ TICK = 0.02
 """Seconds between two looks at the machine."""
 STEPS = (100, 250, 500, 1000, 2500, 5000)
 """Sampling and publishing intervals of the control, in milliseconds; what is asked for goes up to the next one."""
+_NOBODY, _ADMIN = User(role=UserRole.Anonymous), User(role=UserRole.Admin)
 FILLER = "urn:vision-plc-gateway:simulators:cnc:option"
 """Namespaces that a restart with other options puts before the others."""
 
@@ -137,11 +138,11 @@ class CncServer:
         try:
             await server.start()
         except OSError as error:
-            raise CarrierError(f"{self._host}:{self.port} cannot listen; does another program have the port?") from error
+            text = f"{self._host}:{self.port} cannot listen; does another program have the port?"
+            raise CarrierError(text) from error
         self._server = server
-        listener = server.bserver and server.bserver._server
-        if listener is not None:
-            self.port = int(listener.sockets[0].getsockname()[1])
+        listener: Any = server.bserver
+        self.port = int(listener._server.sockets[0].getsockname()[1])
 
     async def _run(self, tell: Callable[[str], None]) -> None:
         before = time.monotonic()
@@ -157,7 +158,7 @@ class CncServer:
 
     async def _show(self, server: Server) -> None:
         """Write what has changed since the last look."""
-        now = datetime.now(UTC)
+        now = _now()
         for id_, node in self._ids.items():
             if node.read is None:
                 continue
@@ -167,7 +168,7 @@ class CncServer:
                 continue
             self._shown[id_] = value
             if bad:
-                status = ua.StatusCode(ua.StatusCodes.BadDeviceFailure)
+                status = _status(ua.StatusCodes.BadDeviceFailure)
                 data = ua.DataValue(ua.Variant(None), status, now, now)
             else:
                 data = ua.DataValue(_variant(node, value, server), ua.StatusCode(), now, now)
@@ -202,7 +203,7 @@ def _fill(server: Server, index: dict[str, int], rows: tuple[Node, ...], ids: di
     service = server.iserver.node_mgt_service
 
     def at(id_: Id) -> ua.NodeId:
-        return ua.NodeId(id_[1], index[id_[0]])
+        return _node(id_[1], index[id_[0]])
 
     def add(item: ua.AddNodesItem) -> None:
         service.add_nodes([item])[0].StatusCode.check()
@@ -215,7 +216,7 @@ def _fill(server: Server, index: dict[str, int], rows: tuple[Node, ...], ids: di
         if isinstance(node.id, tuple):
             id_ = at(node.id)
         else:
-            id_ = ua.NodeId(node.id or node.path, index[SINUMERIK if node.id else OWN])
+            id_ = _node(node.id or node.path, index[SINUMERIK if node.id else OWN])
         by_path[node.path] = id_
         ids[id_] = node
         add(_instance(node, id_, by_path, at, index))
@@ -229,7 +230,7 @@ def _item(
     attributes.Description = ua.LocalizedText("")
     item = ua.AddNodesItem()
     item.RequestedNewNodeId, item.ParentNodeId = id_, parent
-    item.ReferenceTypeId = ua.NodeId(reference)
+    item.ReferenceTypeId = _node(reference)
     item.BrowseName = ua.QualifiedName(name[1], name[0])
     item.NodeClass, item.NodeAttributes = node_class, attributes
     return item
@@ -281,12 +282,12 @@ def _variant(node: Node, value: Any, server: Server) -> ua.Variant:
         value = ua.LocalizedText(value)
     elif kind is ua.VariantType.NodeId:
         uri, number = value
-        value = ua.NodeId(number, server.iserver.isession and _index(server, uri))
+        value = _node(number, _index(server, uri))
     return ua.Variant(value, kind, is_array=node.array)
 
 
 def _index(server: Server, uri: str) -> int:
-    array = server.read_attribute_value(ua.NodeId(ua.ObjectIds.Server_NamespaceArray))
+    array = server.read_attribute_value(_node(ua.ObjectIds.Server_NamespaceArray))
     return list(array.Value.Value if array.Value is not None else ()).index(uri)
 
 
@@ -309,7 +310,7 @@ class _Control(InternalServer):
         self.attribute_service = _Attributes(self.aspace, owner)
 
     @override
-    def create_session(self, name: str, user: User = User(role=UserRole.Anonymous), external: bool = False) -> Any:
+    def create_session(self, name: str, user: User = _NOBODY, external: bool = False) -> Any:
         if external and len(self._external_sessions) >= self.owner.limits.sessions:
             raise ua.uaerrors.BadTooManySessions
         return super().create_session(name, user, external)
@@ -334,11 +335,11 @@ class _Subscriptions(SubscriptionService):
 
     def _samples(self) -> float:
         """A second, of all subscriptions."""
-        each = (
+        each = [
             len(sub.monitored_item_srv._monitored_items) * 1000 / max(1.0, sub.data.RevisedPublishingInterval)
             for sub in self.subscriptions.values()
-        )
-        return sum(each)
+        ]
+        return float(sum(each))
 
     @override
     async def create_monitored_items(self, params: Any) -> Any:
@@ -348,7 +349,7 @@ class _Subscriptions(SubscriptionService):
         items = params.ItemsToCreate
         params.ItemsToCreate = items[: max(0, room)]
         results = await super().create_monitored_items(params)
-        refused = ua.MonitoredItemCreateResult(StatusCode=ua.StatusCode(ua.StatusCodes.BadTooManyMonitoredItems))
+        refused = ua.MonitoredItemCreateResult(StatusCode=_status(ua.StatusCodes.BadTooManyMonitoredItems))
         return [*results, *(refused for _ in items[len(results) :])]
 
 
@@ -360,7 +361,7 @@ class _Attributes(AttributeService):
         self._owner = owner
 
     @override
-    async def write(self, params: Any, user: User = User(role=UserRole.Admin)) -> Any:
+    async def write(self, params: Any, user: User = _ADMIN) -> Any:
         if user.role == UserRole.Admin:
             return await super().write(params, user)
         results = []
@@ -372,11 +373,24 @@ class _Attributes(AttributeService):
         current = self._aspace.read_attribute_value(row.NodeId, ua.AttributeIds.Value)
         value = row.Value.Value
         if current.Value is not None and value is not None and value.VariantType != current.Value.VariantType:
-            return ua.StatusCode(ua.StatusCodes.BadTypeMismatch)
-        status = ua.StatusCode(self._owner.write(row.NodeId, None if value is None else value.Value))
+            return _status(ua.StatusCodes.BadTypeMismatch)
+        status = _status(self._owner.write(row.NodeId, None if value is None else value.Value))
         if not status.is_good() or self._owner.faults.no_read_back:
             return status
         one = ua.WriteParameters()
         one.NodesToWrite = [row]
-        row.Value.SourceTimestamp = row.Value.ServerTimestamp = datetime.now(UTC)
+        row.Value.SourceTimestamp = row.Value.ServerTimestamp = _now()
         return (await super().write(one, user))[0]
+
+
+def _now() -> Any:
+    """asyncua's types want a subclass of datetime where its code takes any."""
+    return datetime.now(UTC)
+
+
+def _node(identifier: Any, namespace: Any = 0) -> ua.NodeId:
+    return ua.NodeId(identifier, namespace)
+
+
+def _status(code: Any) -> ua.StatusCode:
+    return ua.StatusCode(code)
