@@ -274,26 +274,26 @@ async function unsubscribe(request) {
     await made.terminate();
 }
 
-// Loads a NodeSet2 file into an address space of its own, after those it needs.
+// Loads a NodeSet2 file into an address space of its own, after the standard ones it needs; what stands in namespace
+// `uri` then: [{id, class, name, dataType, rank, access, definition}], ids without their namespace.
 async function loadNodeset(request) {
     const space = opcua.AddressSpace.create();
     try {
-        const standard = (request.needs || []).map((name) => opcua.nodesets[name]);
-        await generateAddressSpace(space, [...standard, request.file]);
-        const told = {};
-        for (const uri of request.count) {
-            const index = space.getNamespaceIndex(uri);
-            told[uri] = index < 0 ? 0 : [...space.getNamespace(index).nodeIterator()].length;
-        }
-        const missing = (request.find || []).filter((id) => !space.findNode(moved(space, id)));
-        return { nodes: told, missing };
+        const needed = ["standard", ...(request.needs || [])].map((name) => opcua.nodesets[name]);
+        await generateAddressSpace(space, [...needed, request.file]);
+        const nodes = [...space.getNamespace(request.uri).nodeIterator()];
+        return nodes.map((node) => ({
+            id: node.nodeId.toString().replace(/^ns=\d+;/, ""),
+            class: NodeClass[node.nodeClass],
+            name: node.browseName.name,
+            dataType: node.dataType ? node.dataType.toString() : null,
+            rank: node.valueRank === undefined ? null : node.valueRank,
+            access: node.accessLevel === undefined ? null : node.accessLevel,
+            definition: node.typeDefinition ? node.typeDefinition.toString() : null,
+        }));
     } finally {
         space.dispose();
     }
-}
-
-function moved(space, id) {
-    return `ns=${space.getNamespaceIndex(id.uri)};${id.id}`;
 }
 
 async function leave() {

@@ -1,42 +1,46 @@
-"""Our OPC UA server in this process, in front of a vision station of a few lines."""
+"""Our OPC UA server in this process, hardened and with all its faces, in front of a station of a few lines."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from pathlib import Path
 
-from asyncua import Server, ua
-from asyncua.crypto.permission_rules import User
-
-from protocols.opcua import compat
-from protocols.opcua.compat import LoggedIn, Role
+from protocols.opcua.compat import Role
 from protocols.opcua.plain import PlainFace
-from protocols.opcua.plain_map import node_id
+from protocols.opcua.plain_map import NAMESPACE_URI, node_id
+from protocols.opcua.server import HardenedServer
+from protocols.opcua.server_settings import OpcUaServerConfig, OpcUaUser
+from protocols.opcua.users import hashed
 from protocols.station_view import RecipeFacts, Seat, StationFacts
 from tests.contract.test_links import running
 from tests.contract.vision import Vision
+from tests.interop import node_opcua
+from tests.interop.node_opcua import Certificates, Clients
+from tests.interop.node_peer import node
 
 STATION = "press-1"
 FACTS = StationFacts(
     STATION,
     (
-        RecipeFacts(
-            1, "bracket", digest=b"\x01" * 32, values=("width", "score"), checks=("hole",), codes=((7, "gap"),)
-        ),
+        RecipeFacts(1, "bracket", digest=b"\x01" * 32, values=("width",), checks=("hole",), codes=((7, "gap"),)),
         RecipeFacts(2, "lid", digest=b"\x02" * 32, values=("width",)),
     ),
     boot_id=7,
     config_crc=99,
 )
 ROLES = {"anna": Role.VIEWER, "otto": Role.OPERATOR, "emil": Role.ENGINEER}
+"""Users with a password."""
+CARD = "karla"
+"""An operator who shows a certificate instead."""
+SECURE = {"policy": "Basic256Sha256", "mode": "SignAndEncrypt"}
 
 
 def login(user: str) -> dict[str, str]:
-    """What a client says to come in as this user."""
-    return {"user": user, "password": f"{user} knows it"}
+    """What a client says to come in as this user, over an encrypted channel."""
+    return {**SECURE, "user": user, "password": f"{user} knows it"}
 
 
 def plain(path: str) -> str:
@@ -48,33 +52,69 @@ def plain(path: str) -> str:
 class Stand:
     """What a test sees of it."""
 
-    url: str
+    clients: Clients
     vision: Vision
-    events: list[tuple[int, str]]
-
-
-class _Users:
-    def get_user(self, _: Any, username: str | None = None, **__: Any) -> User | None:
-        return LoggedIn(name=username, may=ROLES[username]) if username in ROLES else None
+    folder: Path
+    events: list[tuple[int, str]] = field(default_factory=list)
+    """What people were told: code and text."""
 
 
 @asynccontextmanager
-async def stand() -> AsyncIterator[Stand]:
-    """The server with all faces of one station; until the end of the block."""
-    compat.install()
-    server = Server(user_manager=_Users())  # type: ignore[arg-type]
-    await server.init()
-    server.set_endpoint("opc.tcp://127.0.0.1:0")
-    server.set_security_policy([ua.SecurityPolicyType.NoSecurity])
-    await server.register_namespace("urn:vision-plc-gateway:stations")
+async def stand(folder: Path) -> AsyncIterator[Stand]:
+    """The server, and node-opcua's client with a certificate that it trusts; until the end of the block."""
+    certificates = Certificates(folder)
+    certificates.make("server", "client", "stranger", CARD)
+    trusted = folder / "trust" / "trusted"
+    trusted.mkdir(parents=True)
+    (trusted / "client.pem").write_bytes(certificates.path("client").read_bytes())
     events: list[tuple[int, str]] = []
-    face = PlainFace(server, FACTS, drives=Seat.VARIABLES, on_event=lambda code, text: events.append((code, text)))
-    await face.build()
-    vision = Vision(face)
-    face.driven(Seat.VARIABLES)
     async with AsyncExitStack() as stack:
-        await stack.enter_async_context(server)
+        await node_opcua.warm()
+        program = await stack.enter_async_context(node("node_opcua_client.js", folder))
+        server = HardenedServer(
+            config(certificates),
+            (NAMESPACE_URI,),
+            data=folder / "data",
+            on_event=lambda code, text: events.append((code, text)),
+        )
+        await server.prepare()
+        face = PlainFace(server.server, FACTS, drives=Seat.VARIABLES, on_event=lambda code, text: None)
+        await face.build()
+        vision = Vision(face)
+        face.driven(Seat.VARIABLES)
+        await server.start()
+        stack.push_async_callback(server.stop)
         await stack.enter_async_context(running(vision.run()))
-        assert server.bserver is not None
-        yield Stand(f"opc.tcp://127.0.0.1:{server.bserver.port}", vision, events)
-        await asyncio.sleep(0)
+        clients = Clients(program, certificates, server.url)
+        await wake(clients)
+        yield Stand(clients, vision, folder, events)
+
+
+def config(certificates: Certificates) -> OpcUaServerConfig:
+    """As an integrator would write it."""
+    return OpcUaServerConfig(
+        port=0,
+        names=("127.0.0.1",),
+        application_uri=certificates.uri("server"),
+        certificate=certificates.path("server"),
+        key=certificates.key("server"),
+        trust=certificates.folder / "trust",
+        users=tuple(users(certificates)),
+    )
+
+
+def users(certificates: Certificates) -> Iterator[OpcUaUser]:
+    """All who may log in."""
+    for name, role in ROLES.items():
+        yield OpcUaUser(name=name, role=role.name.lower(), password_hash=hashed(login(name)["password"]))  # type: ignore[arg-type]
+    yield OpcUaUser(name=CARD, role="operator", certificate=certificates.path(CARD))
+
+
+async def wake(clients: Clients) -> None:
+    """Two logins at once, so that the threads that check passwords are there before any test."""
+
+    async def once(name: str) -> None:
+        async with clients.session(name, **login("anna")):
+            pass
+
+    await asyncio.gather(once("first"), once("second"))

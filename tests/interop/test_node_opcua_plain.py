@@ -10,8 +10,8 @@ import pytest_asyncio
 
 from protocols.opcua.plain_map import DataType, nodes_of
 from tests.interop import node_opcua
-from tests.interop.node_opcua import Certificates, Clients, Data, Session
-from tests.interop.node_peer import Told, node
+from tests.interop.node_opcua import Data, Session
+from tests.interop.node_peer import Told
 from tests.interop.opcua_stand import FACTS, Stand, login, plain, stand
 
 pytestmark = [
@@ -22,24 +22,15 @@ pytestmark = [
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def cell() -> AsyncIterator[Stand]:
-    async with stand() as made:
+async def cell(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stand]:
+    async with stand(tmp_path_factory.mktemp("cell")) as made:
         yield made
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def clients(cell: Stand, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Clients]:
-    folder = tmp_path_factory.mktemp("node")
-    certificates = Certificates(folder)
-    certificates.make("client")
-    async with node("node_opcua_client.js", folder) as peer:
-        yield Clients(peer, certificates, cell.url)
-
-
 @pytest_asyncio.fixture(loop_scope="module")
-async def otto(clients: Clients) -> AsyncIterator[Session]:
+async def otto(cell: Stand) -> AsyncIterator[Session]:
     """A PLC's session: it may write commands."""
-    async with clients.session("plc", **login("otto")) as session:
+    async with cell.clients.session("plc", **login("otto")) as session:
         yield session
 
 
@@ -133,8 +124,8 @@ async def test_cycles_in_bit_style(cell: Stand, otto: Session) -> None:
     assert [each.part_id for each in cell.vision.accepted[-3:]] == [5, 6, 7]
 
 
-async def test_a_viewer_reads_all_and_writes_nothing(clients: Clients) -> None:
-    async with clients.session("viewer", **login("anna")) as viewer:
+async def test_a_viewer_reads_all_and_writes_nothing(cell: Stand) -> None:
+    async with cell.clients.session("viewer", **login("anna")) as viewer:
         (found,) = await viewer.read(plain("Command.CONTROL"))
         assert found["status"] == "Good"
         assert await viewer.write((plain("Command.CONTROL"), "UInt16", 1)) == ["BadUserAccessDenied"]
@@ -153,10 +144,10 @@ async def test_a_write_of_another_type_is_refused(otto: Session) -> None:
     assert await otto.write((plain("Command.TRIGGER_SEQ"), "UInt16", [9])) == ["BadTypeMismatch"]
 
 
-async def test_a_second_plc_is_told_that_the_place_is_taken(clients: Clients, otto: Session) -> None:
+async def test_a_second_plc_is_told_that_the_place_is_taken(cell: Stand, otto: Session) -> None:
     plc = Plc(otto)
     await plc.begin()
-    async with clients.session("second", **login("emil")) as second:
+    async with cell.clients.session("second", **login("emil")) as second:
         assert await second.write((plain("Command.TRIGGER_SEQ"), "UInt16", 77)) == ["BadInvalidState"]
         assert await second.value(plain("Writer")) == "otto"
     await plc.end()
