@@ -17,6 +17,7 @@ pytestmark = [
     pytest.mark.skipif(bool(node_opcua.missing()), reason=node_opcua.missing()),
     pytest.mark.asyncio(loop_scope="module"),
 ]
+REFUSALS = ("BadUserAccessDenied", "BadIdentityTokenRejected", "BadIdentityTokenInvalid")
 BEAT = plain("Status.BOOT_ID")
 
 
@@ -48,7 +49,7 @@ async def test_a_user_logs_in_with_a_certificate_over(policy: str, cell: Stand) 
 
 async def test_nobody_comes_in_without_a_name(cell: Stand) -> None:
     told = len(cell.events)
-    assert await cell.clients.refused(**SECURE, rude=True) in ("BadIdentityTokenRejected", "BadIdentityTokenInvalid")
+    assert await cell.clients.refused(**SECURE, rude=True) in REFUSALS
     assert "Cannot find ANONYMOUS" in await cell.clients.refused(**SECURE)
     assert cell.events[told:], "nobody was told"
 
@@ -58,21 +59,19 @@ async def test_a_wrong_password_and_an_unknown_user_are_answered_alike(cell: Sta
     wrong = await cell.clients.refused(**{**login("otto"), "password": "a guess"})
     nobody = await cell.clients.refused(**login("nobody"))
     assert wrong == nobody
-    assert wrong in ("BadUserAccessDenied", "BadIdentityTokenRejected")
+    assert wrong in REFUSALS
     assert Code.PEER_REFUSED in [code for code, _ in cell.events[told:]]
     async with cell.clients.session(**login("otto")):
         pass
 
 
 async def test_a_certificate_of_no_user_is_refused(cell: Stand) -> None:
-    status = await cell.clients.refused(**card(cell, "stranger"))
-    assert status in ("BadUserAccessDenied", "BadIdentityTokenRejected")
+    assert await cell.clients.refused(**card(cell, "stranger")) in REFUSALS
 
 
 async def test_a_user_certificate_without_its_key_is_refused(cell: Stand) -> None:
     stolen = {**card(cell, CARD), "userKey": cell.clients.certificates.key("stranger")}
-    status = await cell.clients.refused(**stolen)
-    assert status in ("BadUserSignatureInvalid", "BadIdentityTokenRejected", "BadUserAccessDenied")
+    assert await cell.clients.refused(**stolen) == "BadUserSignatureInvalid"
 
 
 @pytest.mark.parametrize("who", ["otto", ""])
@@ -99,11 +98,6 @@ async def test_an_application_is_trusted_from_the_moment_its_certificate_is_move
     target.write_bytes(certificates.path("latecomer").read_bytes())
     async with cell.clients.session(**login("anna"), certificate="latecomer") as session:
         assert await session.value(BEAT) == 7
-
-
-async def test_an_application_that_is_not_who_its_certificate_names_is_refused(cell: Stand) -> None:
-    status = await cell.clients.refused(**login("anna"), applicationUri="urn:test:somebody-else")
-    assert status == "BadCertificateUriInvalid"
 
 
 def card(cell: Stand, name: str) -> dict[str, object]:
