@@ -85,6 +85,7 @@ class S7Server:
         """Whether the PLC's namespace has another index than usual."""
         self.types: dict[str, int] = {}
         """Member → another built-in type than it should have."""
+        self.restarting = False
         self.wrote_at = -1e9
         """When a client last wrote anything, by the monotonic clock."""
         self._server: Server | None = None
@@ -147,9 +148,13 @@ class S7Server:
 
     async def restart(self, *, move: bool = False) -> None:
         """As after a download; `move` gives the PLC's namespace another index."""
-        await self.stop()
-        self.moved = self.moved != move
-        await self.start()
+        self.restarting = True
+        try:
+            await self.stop()
+            self.moved = self.moved != move
+            await self.start()
+        finally:
+            self.restarting = False
 
     def cut(self) -> None:
         """Break every connection without a word; the sessions live on."""

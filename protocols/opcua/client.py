@@ -40,6 +40,11 @@ _BEAT = slice(6, 8)
 class NodeTroubleError(PeerError):
     """The connection is sound, and a node is not: told, and tried again on the same connection."""
 
+    def __init__(self, text: str, *, writable: bool = False) -> None:
+        super().__init__(text)
+        self.writable = writable
+        """Only reading is in trouble: the PLC can still be shown that we are not ready, and why."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Placed:
@@ -108,6 +113,7 @@ class OpcUaClientLink:
     async def _serve(self, connection: Connection) -> None:
         """One connection's life; ends by ConnectionFailedError or cancellation. Trouble with a node does not end it."""
         patience = Backoff(limit=BACKOFF_LIMIT)
+        self._written = None
         while True:
             try:
                 await self._place(connection)
@@ -119,7 +125,16 @@ class OpcUaClientLink:
                 await asyncio.sleep(patience.pause())  # a PLC that is being loaded has not all its nodes yet
             except NodeTroubleError as error:
                 self._down(str(error))
-                await asyncio.sleep(patience.pause())
+                until = asyncio.get_running_loop().time() + patience.pause()
+                if error.writable and self._shows:
+                    await self._show_until(connection, until)
+                else:
+                    await asyncio.sleep(until - asyncio.get_running_loop().time())
+
+    @property
+    def _shows(self) -> bool:
+        """Whether it is known what the PLC has of us."""
+        return self._written is not None
 
     # ------------------------------------------------------------ where the fields are
 
@@ -143,10 +158,11 @@ class OpcUaClientLink:
 
     async def _begin(self, connection: Connection) -> None:
         """The first exchange: only a PLC that lets itself be read and written is up; what it shows is a baseline."""
-        self._written, self._block = None, b""
+        self._block = b""
         block = await self._read(connection)
         if block is None:
             raise NodeTroubleError(f"{self.name}: the command changes faster than it can be read")
+        self._written = None
         await self._write(connection)
         self._backoff.reset()
         if self._state is not LinkState.UP:
@@ -193,11 +209,12 @@ class OpcUaClientLink:
         for placed, value in zip(self._asked, values, strict=True):
             status = value.StatusCode
             if status is not None and not status.is_good():
-                raise NodeTroubleError(f"{self.name}: {placed.entry.name}: {placed.entry.node} is {status.name}")
+                text = f"{self.name}: command.{placed.entry.name}: {placed.entry.node} is {status.name}"
+                raise NodeTroubleError(text, writable=True)
             try:
                 read_into(block, placed.entry, placed.kind, plain(value))
             except PeerError as error:
-                raise NodeTroubleError(f"{self.name}: {error}") from error
+                raise NodeTroubleError(f"{self.name}: command.{error}", writable=True) from error
         self._read_at = time.monotonic()
         return bytes(block)
 
