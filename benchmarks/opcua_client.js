@@ -83,7 +83,7 @@ async function prepare({ system, recipe, ...request }) {
     const index = (await session(request).readNamespaceArray()).indexOf(MACHINE_VISION);
     const id = (number, value) => ({ type: "ExtensionObject", of: `ns=${index};i=${number}`, value });
     const management = await child(request, system, "RecipeManagement");
-    await method(request, management, "PrepareRecipe", [id(3003, { id: recipe }), id(3013, { id: "" })]);
+    await method(request, management, "PrepareRecipe", [id(3002, { id: recipe }), id(3013, { id: "" })]);
 }
 
 // StartSingleJob → ResultReady, one after the other: ms from the call to its answer and to the event.
@@ -112,7 +112,7 @@ async function jobs({ system, count, interval, pause, ...request }) {
     await new Promise((resolve) => item.on("initialized", resolve));
     const typed = (number) => opcua.coerceNodeId(number, index);
     const empty = (number) => session(request).constructExtensionObject(typed(number), { id: "" });
-    const structures = await Promise.all([3015, 3004, 3003, 3005].map(empty));
+    const structures = await Promise.all([3015, 3004, 3002, 3003].map(empty));
     const one = (value) => ({ dataType: "ExtensionObject", value });
     const parameters = { dataType: "Variant", arrayType: "Array", value: [] };
     const inputArguments = [...structures.map(one), parameters];

@@ -1,4 +1,4 @@
-"""Our OPC UA server in this process, hardened and with all its faces, in front of a station of a few lines."""
+"""Our OPC UA server in this process, hardened and with all its faces, in front of two played stations."""
 
 from __future__ import annotations
 
@@ -8,21 +8,26 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from protocols.opcua.compat import Role
-from protocols.opcua.plain import PlainFace
-from protocols.opcua.plain_map import NAMESPACE_URI, node_id
+from protocols.opcua.machine_vision import MachineVisionFace
 from protocols.opcua.server import HardenedServer
 from protocols.opcua.server_settings import OpcUaServerConfig, OpcUaUser
 from protocols.opcua.users import hashed
+
+from protocols.opcua.compat import Role
+from protocols.opcua.model.install import install
+from protocols.opcua.plain import PlainFace
+from protocols.opcua.plain_map import NAMESPACE_URI, node_id
 from protocols.station_view import RecipeFacts, Seat, StationFacts
+from tests import vision_station
+from tests.contract.machine_vision_rig import SETTINGS, Joint
 from tests.contract.test_links import running
 from tests.contract.vision import Vision
 from tests.interop import node_opcua
 from tests.interop.node_opcua import Certificates, Clients
 from tests.interop.node_peer import node
 
-STATION = "press-1"
-FACTS = StationFacts(
+STATION = "cell-1"
+FACTS = StationFacts(  # of the station that shows its plain face; the vision system is that of tests.vision_station
     STATION,
     (
         RecipeFacts(1, "bracket", digest=b"\x01" * 32, values=("width",), checks=("hole",), codes=((7, "gap"),)),
@@ -33,8 +38,11 @@ FACTS = StationFacts(
 )
 ROLES = {"anna": Role.VIEWER, "otto": Role.OPERATOR, "emil": Role.ENGINEER}
 """Users with a password."""
+MACHINE_VISION = "http://opcfoundation.org/UA/MachineVision"
 CARD = "karla"
 """An operator who shows a certificate instead."""
+VISION = "press-1.MachineVision"
+"""String id of the vision system."""
 SECURE = {"policy": "Basic256Sha256", "mode": "SignAndEncrypt"}
 
 
@@ -54,6 +62,9 @@ class Stand:
 
     clients: Clients
     vision: Vision
+    """Behind the plain face."""
+    joint: Joint
+    """Behind the face of OPC 40100-1."""
     folder: Path
     events: list[tuple[int, str]] = field(default_factory=list)
     """What people were told: code and text."""
@@ -73,7 +84,7 @@ async def stand(folder: Path) -> AsyncIterator[Stand]:
         program = await stack.enter_async_context(node("node_opcua_client.js", folder))
         server = HardenedServer(
             config(certificates),
-            (NAMESPACE_URI,),
+            (NAMESPACE_URI, MACHINE_VISION),
             data=folder / "data",
             on_event=lambda code, text: events.append((code, text)),
         )
@@ -82,12 +93,17 @@ async def stand(folder: Path) -> AsyncIterator[Stand]:
         await face.build()
         vision = Vision(face)
         face.driven(Seat.VARIABLES)
+        model = await install(server.server)
+        system = MachineVisionFace(server.server, model, vision_station.FACTS, settings=SETTINGS)
+        await system.build()
+        joint = Joint(system)
         await server.start()
         stack.push_async_callback(server.stop)
-        await stack.enter_async_context(running(vision.run()))
+        for work in (vision.run(), system.run(), joint.run()):
+            await stack.enter_async_context(running(work))
         clients = Clients(program, certificates, server.url)
         await wake(clients)
-        yield Stand(clients, vision, folder, events)
+        yield Stand(clients, vision, joint, folder, events)
 
 
 def config(certificates: Certificates) -> OpcUaServerConfig:
