@@ -10,7 +10,8 @@ import pytest
 import pytest_asyncio
 
 from protocols.faults import Code
-from protocols.signals import Judgement
+from protocols.signals import Judgement, StatusBit
+from protocols.station_view import Seat
 from tests.interop import node_opcua
 from tests.interop.opcua_stand import MACHINE_VISION, Stand, login, stand
 from tests.interop.vision_client import AUTOMATIC, MACHINE, System, VisionEvents
@@ -49,9 +50,13 @@ async def events(system: System) -> AsyncIterator[VisionEvents]:
 
 
 async def reaches(system: System, machine: str, state: str) -> None:
-    async with asyncio.timeout(15):
-        while await system.state(machine) != state:  # noqa: ASYNC110 - what is waited for is behind a wire
-            await asyncio.sleep(0.02)
+    seen = ""
+    try:
+        async with asyncio.timeout(15):
+            while (seen := await system.state(machine)) != state:
+                await asyncio.sleep(0.02)
+    except TimeoutError:
+        pytest.fail(f"{machine} is {seen} and not {state}")
 
 
 async def until(true: Callable[[], Any]) -> None:
@@ -89,7 +94,7 @@ async def test_every_variable_is_read_and_every_structure_decoded(system: System
     for id_, value in values.items():
         assert value["status"] == "Good" or "Condition" in str(id_) or _of_condition(id_), (id_, value)
     state = values[system.id("SystemState")]["value"]
-    assert (state["$"], state["state"]) == ("SystemStateDescriptionDataType", 1)
+    assert (state["$"], state["state"]) == ("SystemStateDescriptionDataType", 2)
     active = values[system.id("ConfigurationManagement/ActiveConfiguration")]["value"]
     assert (active["$"], active["internalId"]["id"]) == ("ConfigurationDataType", "press-1-beef")
 
@@ -213,6 +218,8 @@ async def test_continuous_execution_stop_abort_halt_and_reset(cell: Stand, syste
     assert await system.state(AUTOMATIC) == NOT_ACTIVE
     assert await system.call(f"{MACHINE}/Reset", *CAUSE) == [0]
     await reaches(system, MACHINE, "Preoperational")
+    station, joint = cell.joint.station, cell.joint
+    await until(lambda: station.seat is Seat.LINK and station.outputs(joint.now).status.bits & StatusBit.ONLINE)
 
 
 async def test_simulation_safety_and_diagnostics(cell: Stand, system: System, events: VisionEvents) -> None:
