@@ -10,6 +10,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
 
 from gateway import validation, yamlfile
+from gateway.recipe_task import REGION, Input, Label, Score, Task
 from gateway.yamlfile import FileError, Location, Problem
 from protocols.faults import Code
 from protocols.signals import CHECKS, VALUES
@@ -17,8 +18,6 @@ from protocols.signals import CHECKS, VALUES
 FILE = "recipe.yaml"
 
 Name = Annotated[str, Field(min_length=1, max_length=40, pattern=r"^[A-Za-z0-9][A-Za-z0-9 _.-]*$")]
-Label = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f\x7f]+$")]
-Score = Annotated[float, Field(ge=0, le=1)]
 
 
 class RecipeError(Exception):
@@ -42,21 +41,7 @@ class ModelFile(_Part):
     """Its name; no path out of the folder."""
     sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
     """As `sha256sum` prints it; another file is not loaded (2002)."""
-
-
-class Task(_Part):
-    """How pictures become tensors and tensors become findings."""
-
-    kind: Literal["detect"]
-    """detect: boxes with label and score."""
-    format: Literal["end2end"]
-    """end2end: one output [1, n, 6] of x1, y1, x2, y2, score, class in input pixels."""
-    classes: Annotated[tuple[Label, ...], Field(min_length=1, max_length=1000)] | None = None
-    """Labels by class number; None: as the model's metadata names them."""
-    min_score: Score = 0.25
-    """What scores less is no finding at all."""
-    resize: Literal["stretch", "letterbox"] = "stretch"
-    """How a picture is fitted to the input: stretched, or scaled evenly with grey borders."""
+    input: Input = Input()
 
 
 class Selection(_Part):
@@ -264,7 +249,7 @@ def doubts(recipe: Recipe) -> Iterator[str]:
         if rule.when.wanted is None:
             return
         covered |= rule.when.wanted
-    if unused := sorted(set(recipe.task.classes or ()) - covered):
+    if unused := sorted(set(recipe.task.classes or ()) - covered - {REGION}):  # what is a region is an anomaly already
         yield f"no rule looks at {', '.join(unused)}: such a part is OK; add a rule if it is not"
 
 
