@@ -477,7 +477,7 @@ PLAYED = {
 async def test_whatever_a_process_does_it_ends_as_a_dead_one(
     kind: str, recipe: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    code = f"import os, socket, sys, time; s = socket.socket(fileno=int(sys.argv[1])); {PLAYED[kind]}"
+    code = f"import os, socket, sys, time; s = socket.socket(fileno=int(sys.argv[2])); {PLAYED[kind]}"
     monkeypatch.setattr(launch, "COMMAND", (sys.executable, "-c", code))
     settings, owner = settings_of(recipe), Owner()
     ring = make_ring(settings.frames)
