@@ -44,7 +44,7 @@ def launch(module: str = VISION) -> Launched:
             stdout=subprocess.DEVNULL,
             stderr=their_stderr,
             pass_fds=(theirs.fileno(),),
-            env=_environment(module),
+            env=environment(module),
         )
     except OSError:
         ours.close()
@@ -66,7 +66,7 @@ def ahead() -> Launched | None:
         return None
 
 
-def _environment(module: str) -> dict[str, str]:
+def environment(module: str = VISION) -> dict[str, str]:
     """No telemetry, no hidden thread pools; for frames, buffers that stay."""
     root = str(Path(__file__).resolve().parent.parent)
     others = os.environ.get("PYTHONPATH")

@@ -44,7 +44,7 @@ class OnnxRuntime:
     def load(self, model: bytes, picture: Input = PLAIN) -> EngineInfo:
         """Check the file, build the session, bind the buffers."""
         _refuse_external_data(model)
-        session = self._session = _session(model, self._options())
+        session = self._session = _session(model, _options(self._config))
         self._binding = session.io_binding()
         feed = self._feed = _feed(session, picture)  # kept: the session holds the addresses of its buffers only
         for given in session.get_inputs():
@@ -80,20 +80,6 @@ class OnnxRuntime:
             tensor = self._size = np.array([[width, height]], np.int64)
         self._binding.bind_input(given.name, "cpu", 0, tensor.dtype.type, tensor.shape, tensor.ctypes.data)
 
-    def _options(self) -> ort.SessionOptions:
-        options = ort.SessionOptions()
-        options.intra_op_num_threads = self._config.threads
-        options.inter_op_num_threads = 1
-        options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
-        options.log_severity_level = 4  # what matters comes as an exception
-        # bytes that look like the library's own format would bypass our look at the file
-        options.add_session_config_entry("session.load_model_format", "ONNX")
-        spin = self._config.spin_us
-        options.add_session_config_entry("session.intra_op.allow_spinning", "1" if spin else "0")
-        if spin:
-            options.add_session_config_entry("session.intra_op.spin_duration_us", str(spin))
-        return options
-
     def _bind_outputs(self) -> dict[str, tuple[int, ...]]:
         self._binding.clear_binding_outputs()
         self._fixed.clear()
@@ -108,6 +94,41 @@ class OnnxRuntime:
         tensor = self._fixed[output.name] = np.empty(shape, dtype)
         self._binding.bind_output(output.name, "cpu", 0, dtype, shape, tensor.ctypes.data)
         return shape
+
+
+Described = tuple[str, str, list[object]]
+"""Name, type and shape of an input or output."""
+
+
+def interface(model: bytes, config: EngineConfig) -> tuple[list[Described], list[Described], dict[str, str]]:
+    """Inputs, outputs and metadata of a model; EngineError 2001."""
+    _refuse_external_data(model)
+    session = _session(model, _options(config))
+    given, gives = (
+        [(port.name, port.type, list(port.shape)) for port in ports]
+        for ports in (session.get_inputs(), session.get_outputs())
+    )
+    return given, gives, session.get_modelmeta().custom_metadata_map
+
+
+def providers() -> list[str]:
+    """What this build of ONNX Runtime could run a network on."""
+    return list(ort.get_available_providers())
+
+
+def _options(config: EngineConfig) -> ort.SessionOptions:
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = config.threads
+    options.inter_op_num_threads = 1
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
+    options.log_severity_level = 4  # what matters comes as an exception
+    # bytes that look like the library's own format would bypass our look at the file
+    options.add_session_config_entry("session.load_model_format", "ONNX")
+    spin = config.spin_us
+    options.add_session_config_entry("session.intra_op.allow_spinning", "1" if spin else "0")
+    if spin:
+        options.add_session_config_entry("session.intra_op.spin_duration_us", str(spin))
+    return options
 
 
 def _refuse_external_data(model: bytes) -> None:
