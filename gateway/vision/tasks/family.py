@@ -6,10 +6,13 @@ from collections.abc import Mapping
 
 from gateway.vision.engines import EngineInfo
 from gateway.vision.tasks import TaskError
+from gateway.vision.tasks.formats import FORMATS
 from protocols.faults import Code
 
 ROW = 6
 """Columns of a row that is a finished detection."""
+OWN = frozenset({"end2end", *FORMATS})
+"""`format` in the metadata, in our own words: what this project's training writes."""
 _BY_FAMILY = {"yolox": "yolox", "yolo9": "yolov8", "rfdetr": "detr", "dfine": "detr", "rtdetr": "detr"}
 """`model_family` as LibreYOLO writes it."""
 _BY_TYPE = {"yolov8": "yolov8", "yolo11": "yolov8", "yolox": "yolox", "yolov5": "yolov5", "ssd": "boxes"}
@@ -34,6 +37,8 @@ def format_of(info: EngineInfo) -> str:
 
 
 def _by_metadata(metadata: Mapping[str, str], outputs: Mapping[str, tuple[int, ...]]) -> str | None:
+    if (own := metadata.get("format", "")) in OWN:
+        return own
     if family := metadata.get("model_family"):
         return _BY_FAMILY.get(family.lower())
     if kind := metadata.get("model_info model_type"):

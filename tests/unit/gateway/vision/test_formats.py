@@ -252,6 +252,7 @@ def test_a_format_that_the_outputs_do_not_have_is_a_mismatch(name: str, text: st
         ({"output0": (1, 6, 8400)}, {"description": "Ultralytics YOLO11n model", "task": "detect"}, "yolov8"),
         ({"output0": (1, 300, 6)}, {"author": "Ultralytics", "task": "detect"}, "end2end"),
         ({"output0": (1, -1, -1)}, {"author": "Ultralytics", "task": "detect", "end2end": "True"}, "end2end"),
+        ({"o": (1, 50, 6)}, {"format": "end2end"}, "end2end"),
         ({"o": (1, 6, 8400)}, {"model_family": "yolo9"}, "yolov8"),
         ({"o": (1, 8400, 7)}, {"model_family": "yolox"}, "yolox"),
         ({"o": (1, 8400, 7)}, {"model_info model_type": "YOLOX"}, "yolox"),
