@@ -7,12 +7,14 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from protocols.carried import CarriedConfig, CarrierLink
 from protocols.link import Link, MapError
 from protocols.modbus.client_settings import ModbusClientConfig
 from protocols.modbus.polled_settings import PolledConfig
 from protocols.modbus.rtu_settings import ModbusRtuClientConfig, ModbusRtuServerConfig
 from protocols.modbus.server_settings import ModbusServerConfig
 from protocols.modbus.sharing import Sharing
+from protocols.opcua.server_link_settings import OpcUaServerLinkConfig
 from protocols.settings import OnEvent, Service, Settings
 
 
@@ -28,7 +30,14 @@ class LoopbackConfig(Settings):
         return Loopback()
 
 
-AnyLink = ModbusServerConfig | ModbusClientConfig | ModbusRtuServerConfig | ModbusRtuClientConfig | LoopbackConfig
+AnyLink = (
+    ModbusServerConfig
+    | ModbusClientConfig
+    | ModbusRtuServerConfig
+    | ModbusRtuClientConfig
+    | OpcUaServerLinkConfig
+    | LoopbackConfig
+)
 LinkConfig = Annotated[AnyLink, Field(discriminator="kind")]
 
 
@@ -57,6 +66,8 @@ def build(
         elif isinstance(config, ModbusRtuServerConfig):
             line = lines.get(config.place) or lines.setdefault(config.place, _SerialLine(config, name, on_event))
             links.append(line.add(config, name))
+        elif isinstance(config, CarriedConfig):
+            links.append(CarrierLink(config))
         else:
             links.append(config.build(on_event))
     return links, [*(shared.server for shared in listeners.values()), *(line.server for line in lines.values())]

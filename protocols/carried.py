@@ -1,0 +1,52 @@
+"""Links that live in a carrier process: their configuration, and the end of them that the station sees."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import ClassVar, Literal
+
+from protocols.link import Link, LinkState, Station
+from protocols.settings import OnEvent, Settings
+from protocols.signals import Command, Outputs
+
+Process = Literal["server", "client"]
+"""Which carrier process: that of our own OPC UA server, or that of our OPC UA clients."""
+
+
+class CarriedConfig(Settings):
+    """What the configurations of all carried links have in common."""
+
+    process: ClassVar[Process] = "client"
+
+    def build(self, on_event: OnEvent) -> Link:
+        """The link itself; to be called in its carrier process, nowhere else."""
+        raise NotImplementedError
+
+
+class CarrierLink:
+    """The control side of a link that lives in a carrier process. Outputs reach it by the station's board."""
+
+    def __init__(self, config: CarriedConfig) -> None:
+        self.config = config
+        self._station: Station | None = None
+
+    def attach(self, station: Station) -> None:
+        """Name the station to serve."""
+        self._station = station
+
+    def publish(self, outputs: Outputs) -> None:
+        """Nothing to do: whoever publishes to this link writes the board as well."""
+
+    async def run(self) -> None:
+        """Nothing to do until cancelled: the carrier process runs beside, and is started anew when it dies."""
+        await asyncio.get_running_loop().create_future()
+
+    def command(self, command: Command) -> None:
+        """The carrier brings a command block."""
+        if self._station is not None:
+            self._station.command(command)
+
+    def link_changed(self, state: LinkState, reason: str) -> None:
+        """The carrier, or its link, went up or down."""
+        if self._station is not None:
+            self._station.link_changed(state, reason)
