@@ -43,6 +43,8 @@ class SharedRole(VisionRole):
         """Counts those who took the station from the link; 0 is the link itself."""
         self._away: _Dialogue = {}
         """The link's dialogue while another drives."""
+        self._returns = False
+        """The next command is the link's first after another drove."""
         self._askers: dict[int, int] = {}
         """Whose open cycles they are, by tenure."""
 
@@ -60,12 +62,24 @@ class SharedRole(VisionRole):
             self._tenures += 1
             self._tenure = self._tenures
             self._load(self._new_dialogue())
+        self._returns = seat is Seat.LINK
         self._before = None
         self._baseline_code = Code.DRIVEN_BY_OTHER
         self.monitor.reset(now)
         actions: list[hs.Action] = []
         self._watch(now, actions)
         return actions
+
+    @override
+    def command(self, command: Command, now: float) -> list[hs.Action]:
+        actions = super().command(command, now)
+        self._returns = False
+        return actions
+
+    @override
+    def _forget(self, now: float, actions: list[hs.Action]) -> None:
+        if not self._returns:  # a block that stands at zero has stood so all the time: no PLC has started anew
+            super()._forget(now, actions)
 
     @override
     def finish(self, cycle: int, result: Result, now: float) -> list[hs.Action]:
