@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Iterable, Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from gateway.board import BoardWriter
 from gateway.inspection import Inspection
@@ -15,6 +15,7 @@ from protocols.signals import Command, Outputs, Result
 from protocols.station_view import Outcome, Seat
 
 
+@runtime_checkable
 class Driven(Station, Protocol):
     """What is asked of a station that several may drive."""
 
@@ -43,8 +44,10 @@ class Seating:
         self._station: Driven | None = None
         self._outcomes = 0
 
-    def attach(self, station: Driven) -> None:
-        """Name the station to serve."""
+    def attach(self, station: Station) -> None:
+        """Name the station to serve: one that can be handed over."""
+        if not isinstance(station, Driven):
+            raise TypeError(f"{type(station).__name__} cannot be handed over")
         self._station = station
         self._link.attach(self.port(Seat.LINK))
 
