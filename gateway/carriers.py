@@ -79,7 +79,7 @@ class Carriers:
         process = CarrierProcess(kind, [self._boards[station.name] for station in stations], self._on_event)
         server = self._config.opcua.model_dump(mode="json") if kind == "server" and self._config.opcua else None
         told = tuple(self._told(kind, station) for station in stations)
-        process.tell(wire.Start(told, server=server, name=self._config.name))
+        process.tell(wire.Start(told, server=server, name=self._config.name, data_dir=str(self._config.data_dir)))
         self.processes.append(process)
         return process
 
