@@ -22,14 +22,13 @@ class FaceClient:
     async def open(self, within: float = 30.0) -> None:
         """Connect as soon as somebody listens."""
         end = time.monotonic() + within
-        while True:
+        while self._task is None:
             try:
                 reader, self._writer = await asyncio.open_connection("127.0.0.1", self._port)
-                break
+                self._task = asyncio.create_task(self._hear(reader), name="face client")
             except OSError:
                 assert time.monotonic() < end, "no played server listens"
                 await asyncio.sleep(0.02)
-        self._task = asyncio.create_task(self._hear(reader), name="face client")
 
     async def close(self) -> None:
         if self._task is not None:

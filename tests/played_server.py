@@ -140,7 +140,7 @@ def _raw(server: PlayedServer, data: bytes) -> None:
 
 
 def _eat(_: PlayedServer) -> None:
-    held = []
+    held: list[bytes] = []
     try:
         while len(held) < 128:  # 2 GiB: without a limit it ends as if nothing were wrong
             held.append(b"x" * (1 << 24))
