@@ -247,6 +247,7 @@ async def test_a_control_process_that_was_held_up_itself_does_not_blame_the_carr
         process.send_signal(signal.SIGSTOP)  # the whole computer is held up
         await asyncio.sleep(0.3)  # what it has said before is heard
         time.sleep(carrier_process.HUNG + 0.5)  # noqa: ASYNC251 - as above
+        await asyncio.sleep(0.05)
         process.send_signal(signal.SIGCONT)
         plant.publish()
         await client.until(lambda: client.status(FACE).get("heartbeat") == plant.beat, "it goes on")
