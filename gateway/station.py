@@ -241,9 +241,12 @@ class Station:
 
     def turned_away(self, turned: Turned) -> None:
         """Somebody who does not drive asked for something."""
-        self.metrics.refused(turned.code)
-        numbers = {} if turned.trigger_seq is None else {"trigger_seq": turned.trigger_seq}
-        self._log.warning("turned_away", seat=turned.seat.name.lower(), code=int(turned.code), **numbers)
+        code, seat = turned.code, turned.seat.name.lower()
+        if turned.trigger_seq is not None:
+            self._refused(hs.Refused(turned.trigger_seq, code), seat=seat)
+            return
+        self.metrics.refused(code)
+        self._log.warning("turned_away", seat=seat, code=int(code), text=CATALOGUE[code].text)
 
     # ------------------------------------------------------------ what the equipment calls
 
@@ -384,7 +387,7 @@ class Station:
                     if not self.role.results.pending:
                         self._all_taken.set()
 
-    def _refused(self, refusal: hs.Refused) -> None:
+    def _refused(self, refusal: hs.Refused, **whose: str) -> None:
         code, repeated = refusal.code, refusal.repeated
         self.metrics.refused(code)
         if not repeated:
@@ -395,6 +398,7 @@ class Station:
             code=int(code),
             text=CATALOGUE[code].text,
             repeated=repeated,
+            **whose,
         )
 
     def _odd(self, action: hs.AckIgnored | hs.Skipped | hs.Jumped | hs.Restarted) -> None:
