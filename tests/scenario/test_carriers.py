@@ -271,3 +271,51 @@ async def test_a_part_that_a_face_had_asked_for_when_the_gateway_died_is_no_answ
         assert await stand.stop() == 0
     rows = [row for row in stand.history() if row.trigger.trigger_seq == 50]
     assert len(rows) == 2
+
+
+LINK = "cell1/LINK"
+
+
+async def test_a_plc_at_the_server_s_variables_is_the_station_s_link(new_stand: NewStand, bench: Bench) -> None:
+    stand = carried(new_stand, {"link": {"kind": "opcua_server"}})
+    await stand.start()
+    for turn in range(2):  # the second time in a new process
+        async with face_client(face_port(stand)) as plc:
+            plc.send(face=LINK, link="up", write={"control": 0})
+            plc.write(LINK, control=1)
+            await plc.until(lambda plc=plc: plc.ready(LINK), "Ready")
+            part = 10 + turn
+            plc.write(LINK, trigger_seq=1 + turn, part_id=part)
+            await plc.until(lambda plc=plc, part=part: plc.of(LINK, "result")[-1]["part_id"] == part, "the result")
+            assert plc.of(LINK, "result")[-1]["judgement"] == bench.verdict(part)
+            plc.write(LINK, result_ack_seq=plc.of(LINK, "result")[-1]["result_seq"])
+            await plc.until(lambda plc=plc: not plc.status(LINK)["bits"] & wire.RESULT_VALID, "taken")
+            assert {message.get("face") for message in plc.heard} == {None, LINK, VISION}, "its variables are the link"
+            served, victim = len(stand.told("carrier", state="ready")), carrier(stand)
+            assert victim is not None
+            victim.kill()
+            await until(lambda: len(stand.told("link", state="down")) == turn + 1, 5, "the link is down")  # noqa: B023
+            await until(lambda: len(stand.told("carrier", state="ready")) > served, 10, "a new carrier")  # noqa: B023
+    assert await stand.stop() == 0
+    assert [row.trigger.by_bit for row in stand.history()] == [False, False]
+
+
+async def test_a_face_takes_a_station_whose_carried_link_is_disabled_and_the_link_is_shown_why(
+    new_stand: NewStand, bench: Bench
+) -> None:
+    stand = carried(new_stand, {"link": {"kind": "opcua_server"}})
+    await stand.start()
+    async with face_client(face_port(stand)) as face:
+        face.send(face=LINK, link="up", write={"control": 0})
+        await until(lambda: stand.told("link", state="up"), 5, "the link is up")
+        face.write(VISION, control=1)
+        await face.until(lambda: face.ready(VISION), "Ready for the face")
+        face.write(VISION, trigger_seq=1, part_id=90)
+        await face.until(lambda: face.of(VISION, "result")[-1]["part_id"] == 90, "the result")
+        assert face.of(VISION, "result")[-1]["judgement"] == bench.verdict(90)
+        assert face.status(LINK)["not_ready_reason"] == Code.DRIVEN_BY_OTHER
+        assert not any(result["part_id"] for result in face.of(LINK, "result"))
+        face.write(VISION, control=0)
+        face.write(LINK, control=1)
+        await face.until(lambda: face.ready(LINK), "Ready for the link")
+    assert await stand.stop() == 0
