@@ -112,7 +112,7 @@ class CarrierProcess:
         self._module = module or MODULES[process]
         self._boards = tuple(boards)
         self._on_event = on_event
-        self._start = wire.Start()
+        self.start = wire.Start()
         self._ports: dict[tuple[int, Seat], _Port] = {}
         self._devices: dict[str, Device] = {}
         self._serving = self._silent = False
@@ -120,7 +120,7 @@ class CarrierProcess:
 
     def tell(self, start: wire.Start) -> None:
         """What each process is told at its start."""
-        self._start = start
+        self.start = start
 
     def add_port(self, number: int, seat: Seat, station: Station) -> None:
         """For this seat of the station with this number in the start message the carrier may speak."""
@@ -133,17 +133,22 @@ class CarrierProcess:
     async def run(self) -> None:
         """Keep a process until cancelled."""
         backoff = Backoff(first=0.2, limit=30.0)
-        try:
-            await asyncio.sleep(HEAD_START)
-            while True:
-                began = time.monotonic()
+        await asyncio.sleep(HEAD_START)
+        while True:
+            began = time.monotonic()
+            try:
                 reason = await self._life()
-                log.error("carrier_ended", process=self.process, code=int(Code.INTERNAL), reason=reason)
-                if time.monotonic() - began > STEADY:
-                    backoff.reset()
-                await asyncio.sleep(backoff.pause())
-        finally:
-            self.bell.close()
+            except Exception as error:  # the task's boundary: nothing that a carrier does may end the gateway
+                log.exception("carrier_watch", process=self.process)
+                reason = f"{type(error).__name__}: {error}"
+            log.error("carrier_ended", process=self.process, code=int(Code.INTERNAL), reason=reason)
+            if time.monotonic() - began > STEADY:
+                backoff.reset()
+            await asyncio.sleep(backoff.pause())
+
+    def close(self) -> None:
+        """Give the doorbell back; to be called when nothing runs any more."""
+        self.bell.close()
 
     async def _life(self) -> str:
         """Start one process and keep it until it is of no use; why it was not."""
@@ -151,7 +156,7 @@ class CarrierProcess:
         self._serving = self._silent = False
         self._words = ""
         try:
-            child = CarrierChild(self._module, self._start, descriptors, self._received)
+            child = CarrierChild(self._module, self.start, descriptors, self._received)
         except OSError as error:
             return f"it cannot be started: {error}"
         self.child, self.starts = child, self.starts + 1

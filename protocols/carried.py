@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 from typing import ClassVar, Literal
 
-from protocols.link import Link, LinkState, Station
+from protocols.link import Link, Station
 from protocols.settings import OnEvent, Settings
-from protocols.signals import Command, Outputs
+from protocols.signals import Outputs
 
 Process = Literal["server", "client"]
 """Which carrier process: that of our own OPC UA server, or that of our OPC UA clients."""
@@ -24,15 +24,13 @@ class CarriedConfig(Settings):
 
 
 class CarrierLink:
-    """The control side of a link that lives in a carrier process. Outputs reach it by the station's board."""
+    """The control side of a link that lives in a carrier process, and does nothing of its own.
 
-    def __init__(self, config: CarriedConfig) -> None:
-        self.config = config
-        self._station: Station | None = None
+    Outputs reach the carrier by the station's board; what it says comes to the station's seat.
+    """
 
     def attach(self, station: Station) -> None:
-        """Name the station to serve."""
-        self._station = station
+        """Nothing to do: the carrier process is given the station's seat."""
 
     def publish(self, outputs: Outputs) -> None:
         """Nothing to do: whoever publishes to this link writes the board as well."""
@@ -40,13 +38,3 @@ class CarrierLink:
     async def run(self) -> None:
         """Nothing to do until cancelled: the carrier process runs beside, and is started anew when it dies."""
         await asyncio.get_running_loop().create_future()
-
-    def command(self, command: Command) -> None:
-        """The carrier brings a command block."""
-        if self._station is not None:
-            self._station.command(command)
-
-    def link_changed(self, state: LinkState, reason: str) -> None:
-        """The carrier, or its link, went up or down."""
-        if self._station is not None:
-            self._station.link_changed(state, reason)

@@ -67,7 +67,7 @@ def build(
             line = lines.get(config.place) or lines.setdefault(config.place, _SerialLine(config, name, on_event))
             links.append(line.add(config, name))
         elif isinstance(config, CarriedConfig):
-            links.append(CarrierLink(config))
+            links.append(CarrierLink())
         else:
             links.append(config.build(on_event))
     return links, [*(shared.server for shared in listeners.values()), *(line.server for line in lines.values())]

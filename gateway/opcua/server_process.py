@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
 from gateway.opcua import carrier
@@ -28,7 +28,7 @@ class Serving(Protocol):
     text: str
     """Where it listens."""
 
-    def faces(self, facts: StationFacts, seats: tuple[Seat, ...], on_event: OnEvent) -> list[tuple[Seat, Face]]:
+    def faces(self, facts: StationFacts, seats: tuple[Seat, ...], on_event: OnEvent) -> Sequence[tuple[Seat, Face]]:
         """The faces of a station, and for whom each speaks; not built yet."""
 
     async def run(self) -> None:

@@ -72,6 +72,8 @@ class Start:
     """The configuration of the OPC UA server."""
     name: str = "gateway"
     """The gateway's own name."""
+    data_dir: str = ""
+    """Where certificates of our own making and trusted ones lie, unless the configuration says otherwise."""
     nice: int = 5
     memory_mb: int = 1024
 
