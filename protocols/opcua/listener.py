@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import time
+from collections import Counter
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -22,32 +23,40 @@ SWEEP_S = 0.5
 AGAIN_S = 60.0
 """Seconds after which the same thing about the same peer is told once more."""
 REMEMBERED = 1024
-A_MINUTE = 60
-"""Different things told in one minute at most: a scan cannot fill the log."""
+OF_ONE, OF_ALL = 10, 60
+"""Different things of one kind told in a minute at most, of one client and of all."""
 
 
 class Telling:
-    """Tells each thing once a minute, and only so many things. Pure but for the clock it is given."""
+    """Tells each thing once a minute, and only so much of one client and of one kind. Pure but for its clock.
+
+    So neither a scan from many addresses nor a user who tries every node can fill the log, or hide what others do.
+    """
 
     def __init__(self, on_event: OnEvent, name: str, clock: Callable[[], float] = time.monotonic) -> None:
         self._on_event = on_event
         self._name = name
         self._clock = clock
         self._told: dict[tuple[int, str, str], float] = {}
-        self._recent: list[float] = []
+        self._began = -AGAIN_S
+        self._counts: Counter[tuple[int, str]] = Counter()
         self.silent = 0
         """How often nothing was told."""
 
     def __call__(self, code: Code, peer: str, why: str, key: str = "") -> None:
         """Tell that this client does so; `key`: what makes it the same thing, `why` where it is left out."""
         now, what = self._clock(), (int(code), peer, key or why)
-        self._recent = [at for at in self._recent if now - at < AGAIN_S]
-        if now - self._told.get(what, -AGAIN_S) < AGAIN_S or len(self._recent) >= A_MINUTE:
+        if now - self._began >= AGAIN_S:
+            self._began = now
+            self._counts.clear()
+        of_peer, of_kind = (int(code), peer), (int(code), "")
+        known = now - self._told.get(what, -AGAIN_S) < AGAIN_S
+        if known or self._counts[of_peer] >= OF_ONE or self._counts[of_kind] >= OF_ALL:
             self.silent += 1
             return
+        self._counts.update((of_peer, of_kind))
         self._told.pop(what, None)
         self._told[what] = now
-        self._recent.append(now)
         while len(self._told) > REMEMBERED:
             del self._told[next(iter(self._told))]
         self._on_event(code, f"{self._name}: client {peer} {why}")

@@ -25,10 +25,12 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from protocols.faults import Code
 from protocols.link import LinkError
 from protocols.modbus import certificate as reading
+from protocols.opcua import application_certificate as appcert
 from protocols.opcua import trust
+from protocols.opcua.application_certificate import UntrustedError
 from protocols.opcua.compat import Refused
 from protocols.opcua.server_settings import EVERYWHERE, OpcUaServerConfig
-from protocols.opcua.trust import TrustFolder, UntrustedError
+from protocols.opcua.trust import TrustFolder
 from protocols.settings import OnEvent
 
 DAY = 86_400.0
@@ -70,11 +72,11 @@ def own(config: OpcUaServerConfig, data: Path, on_event: OnEvent) -> Own:
         if not certificate.exists() or not key.exists():
             _make(config, certificate, key)
             text = f"made itself the certificate {certificate}"
-            print_ = trust.fingerprint(_load(certificate, key).certificate)
+            print_ = appcert.fingerprint(_load(certificate, key).certificate)
             on_event(Code.NONE, f"opcua server {config.place} {text}; clients are asked to trust SHA-256 {print_}")
         found = _load(certificate, key)
-    if uri not in trust.uris(found.certificate):
-        named = ", ".join(trust.uris(found.certificate)) or "none"
+    if uri not in appcert.uris(found.certificate):
+        named = ", ".join(appcert.uris(found.certificate)) or "none"
         raise LinkError(
             f"{found.path}: names the application {named}, and this server is {uri}; give that as application_uri, "
             f"or {_MAKE} and --uri {uri}"
@@ -94,8 +96,8 @@ def _load(certificate: Path, key: Path) -> Own:
         ) from error
     except (ValueError, TypeError, reading.CertificateError) as error:
         raise LinkError(f"{certificate} or {key}: is no PEM file of the right kind, or encrypted; {_MAKE}") from error
-    if not isinstance(secret, rsa.RSAPrivateKey) or secret.key_size < trust.SHORTEST_BITS:
-        raise LinkError(f"{key}: is no RSA key of {trust.SHORTEST_BITS} bits or more, as OPC UA wants; {_MAKE}")
+    if not isinstance(secret, rsa.RSAPrivateKey) or secret.key_size < appcert.SHORTEST_BITS:
+        raise LinkError(f"{key}: is no RSA key of {appcert.SHORTEST_BITS} bits or more, as OPC UA wants; {_MAKE}")
     if secret.public_key() != found.public_key():
         raise LinkError(f"{key}: does not belong to {certificate}; give the two that were made together")
     return Own(found, secret, certificate)
@@ -203,7 +205,7 @@ class Security:
 
     def names(self, address: str, sent: bytes, uri: str) -> None:
         """Raise ServiceError unless the certificate names the application that the client says to be."""
-        found = trust.uris(trust.split(sent)[0])
+        found = appcert.uris(appcert.split(sent)[0])
         if uri and uri in found:
             return
         named = ", ".join(found)[:120] or "no application"
@@ -248,7 +250,7 @@ class Security:
             into = self.folder.folder
             remedy = f"; to trust it: `gateway cert trust {kept} --into {into}`"
         try:
-            who = f" ({trust.common_name(trust.split(sent)[0])[:60]!r})"
+            who = f" ({appcert.common_name(appcert.split(sent)[0])[:60]!r})"
         except UntrustedError:
             who = ""
         self._refused(address, error.status, f"is turned away: its certificate{who} {error.why}{remedy}")

@@ -6,7 +6,6 @@ Certificate); RFC 5280 §5 and §6.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -14,13 +13,22 @@ from itertools import pairwise
 from pathlib import Path
 
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from protocols.link import LinkError
 from protocols.modbus import certificate as reading
+from protocols.opcua.application_certificate import (
+    UntrustedError,
+    authority,
+    file_name,
+    in_time,
+    self_signed,
+    signed_by,
+    split,
+    strong,
+    usable,
+)
 
 TRUSTED, ISSUERS, CRLS, REJECTED = FOLDERS = ("trusted", "issuers", "crl", "rejected")
 SUFFIXES = (".pem", ".crt", ".cer", ".der", ".crl")
@@ -30,20 +38,6 @@ KEPT = 100
 """Certificates in `rejected`; then the oldest goes."""
 DEEPEST = 5
 """Certificates from the application's own up to the root."""
-SENT = 10
-"""Certificates that a peer may send along."""
-SHORTEST_BITS, LONGEST_BITS = 2048, 4096
-_WEAK = (hashes.MD5, hashes.SHA1)
-
-
-class UntrustedError(Exception):
-    """This certificate does not do: OPC UA's status for it, and why, in words that follow `its certificate`."""
-
-    def __init__(self, status: str, why: str, remedy: str = "") -> None:
-        super().__init__(status, why)
-        self.status = status
-        self.why = why
-        self.remedy = remedy
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,14 +90,14 @@ class TrustFolder:
         self.refresh()
         now = now or datetime.now(UTC)
         own, *others = split(sent)
-        _strong(own)
+        strong(own)
         chain = self._chain(own, others)
         for certificate in chain[1:]:
-            _strong(certificate)
+            strong(certificate)
         if not any(certificate in self._known.trusted for certificate in chain):
             raise UntrustedError("BadCertificateUntrusted", "is not trusted", "trust")
-        _in_time(chain, now)
-        _usable(own)
+        in_time(chain, now)
+        usable(own)
         for certificate, issuer in pairwise(chain):
             self._revocation(certificate, issuer, now)
         return own
@@ -128,10 +122,10 @@ class TrustFolder:
     def _chain(self, own: x509.Certificate, sent: list[x509.Certificate]) -> list[x509.Certificate]:
         chain = [own]
         pool = (*self._known.trusted, *self._known.issuers, *sent)
-        while not _self_signed(chain[-1]):
+        while not self_signed(chain[-1]):
             if len(chain) == DEEPEST:
                 raise UntrustedError("BadCertificateChainIncomplete", "has more authorities above it than are followed")
-            issuer = next((each for each in pool if _signed_by(chain[-1], each)), None)
+            issuer = next((each for each in pool if signed_by(chain[-1], each)), None)
             if issuer is None and len(chain) == 1 and own in self._known.trusted:
                 return chain  # a person has trusted this very one
             if issuer is None:
@@ -164,136 +158,6 @@ class TrustFolder:
                 f"was signed by {issuer.subject.rfc4514_string()[:120]}, whose revocation list (CRL) has expired",
                 f"put a new CRL into {self.folder / CRLS}, or say `crl: optional`",
             )
-
-
-def split(sent: bytes) -> list[x509.Certificate]:
-    """The certificates in DER that stand one behind the other; raises UntrustedError."""
-    found: list[x509.Certificate] = []
-    at = 0
-    try:
-        while at < len(sent):
-            size = _der_size(sent, at)
-            found.append(x509.load_der_x509_certificate(sent[at : at + size]))
-            at += size
-            if len(found) > SENT:
-                raise ValueError("too many")
-    except (ValueError, IndexError) as error:
-        raise UntrustedError("BadCertificateInvalid", "cannot be read") from error
-    if not found:
-        raise UntrustedError("BadCertificateInvalid", "is missing")
-    return found
-
-
-def _der_size(data: bytes, at: int) -> int:
-    """Bytes of the ASN.1 value that begins here (ITU-T X.690 §8.1.3)."""
-    first = data[at + 1]
-    if first < 0x80:
-        return 2 + first
-    octets = first & 0x7F
-    if not 1 <= octets <= 4:
-        raise ValueError("length")
-    return 2 + octets + int.from_bytes(data[at + 2 : at + 2 + octets], "big")
-
-
-def uris(certificate: x509.Certificate) -> list[str]:
-    """The application URIs that a certificate names."""
-    return _names(certificate, x509.UniformResourceIdentifier)
-
-
-def hosts(certificate: x509.Certificate) -> list[str]:
-    """The host names and addresses that a certificate names."""
-    return [*_names(certificate, x509.DNSName), *_names(certificate, x509.IPAddress)]
-
-
-def _names(certificate: x509.Certificate, kind: type[x509.GeneralName]) -> list[str]:
-    try:
-        found = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    except (x509.ExtensionNotFound, ValueError):
-        return []
-    return [str(name.value) for name in found if isinstance(name, kind)]
-
-
-def authority(certificate: x509.Certificate) -> bool:
-    """Whether it may sign others (CA:TRUE)."""
-    try:
-        return certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
-    except (x509.ExtensionNotFound, ValueError):
-        return False
-
-
-def fingerprint(certificate: x509.Certificate) -> str:
-    """SHA-256, as people compare it."""
-    digits = certificate.fingerprint(hashes.SHA256()).hex().upper()
-    return ":".join(digits[at : at + 2] for at in range(0, len(digits), 2))
-
-
-def common_name(certificate: x509.Certificate) -> str:
-    """What a certificate calls its owner."""
-    named = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
-    return str(named[0].value) if named else "certificate"
-
-
-def file_name(certificate: x509.Certificate) -> str:
-    """A name for its file that no certificate can choose: letters of its owner's name, and its fingerprint."""
-    name = re.sub(r"[^A-Za-z0-9_.-]+", "-", common_name(certificate)).strip("-.") or "certificate"
-    return f"{name[:40]}-{fingerprint(certificate).replace(':', '')[:16].lower()}.der"
-
-
-def _strong(certificate: x509.Certificate) -> None:
-    try:
-        key = certificate.public_key()
-        digest = certificate.signature_hash_algorithm
-    except (ValueError, TypeError) as error:  # UnsupportedAlgorithm is told below, by the kind of key
-        raise UntrustedError("BadCertificateInvalid", "cannot be read") from error
-    if not isinstance(key, rsa.RSAPublicKey) or not SHORTEST_BITS <= key.key_size <= LONGEST_BITS:
-        raise UntrustedError(
-            "BadCertificatePolicyCheckFailed", f"has no RSA key of {SHORTEST_BITS} to {LONGEST_BITS} bits"
-        )
-    if digest is None or isinstance(digest, _WEAK):
-        raise UntrustedError("BadCertificatePolicyCheckFailed", "is signed with SHA-1 or weaker")
-
-
-def _in_time(chain: list[x509.Certificate], now: datetime) -> None:
-    for number, certificate in enumerate(chain):
-        status = "BadCertificateIssuerTimeInvalid" if number else "BadCertificateTimeInvalid"
-        whose = "was signed by an authority whose certificate " if number else ""
-        if certificate.not_valid_after_utc < now:
-            raise UntrustedError(status, f"{whose}expired on {certificate.not_valid_after_utc:%Y-%m-%d}")
-        if certificate.not_valid_before_utc > now:
-            begins = f"{certificate.not_valid_before_utc:%Y-%m-%d %H:%M}"
-            why = f"{whose}is not valid before {begins} UTC; compare both clocks (here it is {now:%Y-%m-%d %H:%M} UTC)"
-            raise UntrustedError(status, why)
-
-
-def _usable(certificate: x509.Certificate) -> None:
-    """An application's certificate, and not one that signs others."""
-    status = "BadCertificateUseNotAllowed"
-    if authority(certificate):
-        raise UntrustedError(status, "is an authority's (CA:TRUE) and would let in everybody it ever signs")
-    try:
-        usage = certificate.extensions.get_extension_for_class(x509.KeyUsage).value
-    except (x509.ExtensionNotFound, ValueError):
-        raise UntrustedError(status, "does not say what its key may be used for") from None
-    if not (usage.digital_signature and (usage.key_encipherment or usage.data_encipherment)):
-        raise UntrustedError(status, "does not let its key sign and encrypt")
-    try:
-        purposes = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
-    except x509.ExtensionNotFound:
-        return
-    if ExtendedKeyUsageOID.CLIENT_AUTH not in purposes:
-        raise UntrustedError(status, "is not made for a client (extended key usage)")
-
-
-def _self_signed(certificate: x509.Certificate) -> bool:
-    return certificate.issuer == certificate.subject and _signed_by(certificate, certificate)
-
-
-def _signed_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
-    try:
-        certificate.verify_directly_issued_by(issuer)
-    except Exception:  # noqa: BLE001 - cryptography has many words for "no", some of them its own
-        return False
-    return True
 
 
 def _crl_of(crl: x509.CertificateRevocationList, issuer: x509.Certificate) -> bool:
