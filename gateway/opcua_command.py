@@ -36,7 +36,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         ("read", "print nodes of any OPC UA server with value, status and times"),
     ):
         look = below.add_parser(name, help=what, add_help=False, prefix_chars="\0")
-        look.add_argument("rest", nargs=argparse.REMAINDER)
+        look.add_argument("passed", nargs=argparse.REMAINDER)
         look.set_defaults(command=_look, look=name)
     what = "write our nodes as a NodeSet2 file for the import into SCADA"
     export = below.add_parser("export", help=what, description=what[0].upper() + what[1:] + ".")
@@ -50,7 +50,7 @@ def _look(options: argparse.Namespace) -> int:
     import os
 
     sys.stdout.flush()
-    arguments = [sys.executable, "-m", "gateway.opcua.look", options.look, *options.rest]
+    arguments = [sys.executable, "-m", "gateway.opcua.look", options.look, *options.passed]
     return os.execv(sys.executable, arguments)  # noqa: S606 - no shell
 
 
