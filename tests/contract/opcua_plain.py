@@ -79,7 +79,7 @@ async def served(
 ) -> AsyncIterator[Served]:
     """A face in a server on a free port of this computer; with a certificate and key it is secure."""
     compat.install()
-    server = Server(user_manager=Users())
+    server = Server(user_manager=Users())  # type: ignore[arg-type]
     await server.init()
     server.set_endpoint("opc.tcp://127.0.0.1:0")
     server.set_security_policy([ua.SecurityPolicyType.NoSecurity])
