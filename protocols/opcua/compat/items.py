@@ -27,6 +27,8 @@ class Items(MonitoredItemService):
     ) -> list[ua.MonitoredItemCreateResult]:
         results: list[ua.MonitoredItemCreateResult] = []
         for item in params.ItemsToCreate:
+            if _null(item.RequestedParameters.Filter):
+                item.RequestedParameters.Filter = None  # type: ignore[assignment]
             wrong = self._wrong(item.ItemToMonitor, item.RequestedParameters.Filter)
             if wrong:
                 results.append(ua.MonitoredItemCreateResult(StatusCode=status(wrong)))
@@ -68,6 +70,8 @@ class Items(MonitoredItemService):
         if found is None or found.read_value_id is None:
             return ua.MonitoredItemModifyResult(StatusCode=status("BadMonitoredItemIdInvalid"))
         wanted = params.RequestedParameters
+        if _null(wanted.Filter):
+            wanted.Filter = None  # type: ignore[assignment]
         if wanted.Filter is not None and (wrong := self._wrong(found.read_value_id, wanted.Filter)):
             return ua.MonitoredItemModifyResult(StatusCode=status(wrong))
         if isinstance(wanted.Filter, ua.EventFilter) and found.where_clause_evaluator is not None:
@@ -98,6 +102,11 @@ def _looks_forward(number: int, element: ua.ContentFilterElement) -> bool:
     """An element may only refer to later ones: no loop (Part 4 §7.7.4.2)."""
     operands = [operand for operand in element.FilterOperands or [] if isinstance(operand, ua.ElementOperand)]
     return all(operand.Index > number for operand in operands)
+
+
+def _null(wanted: Any) -> bool:
+    """Whether a filter that came over the wire is none."""
+    return isinstance(wanted, ua.ExtensionObject) and wanted.TypeId.Identifier == 0
 
 
 def _number(value: object) -> bool:
