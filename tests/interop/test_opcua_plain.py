@@ -55,7 +55,7 @@ async def node(script: str, argument: str) -> Any:
             process.kill()
             await process.wait()
     assert process.returncode == 0, errors.decode()
-    return json.loads(out.splitlines()[-1])
+    return json.loads(next(line for line in out.splitlines() if line.startswith(b"{")))  # node-opcua may say more
 
 
 @with_node
