@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import json
-import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -55,6 +52,8 @@ def _look(options: argparse.Namespace) -> int:
 
 
 def _export(options: argparse.Namespace) -> int:
+    import subprocess
+
     from gateway import config
     from gateway.station_facts import facts_of
 
@@ -77,6 +76,10 @@ def _export(options: argparse.Namespace) -> int:
 
 
 def _nodeset(stations: list[StationFacts]) -> str:
+    import json
+    import subprocess
+    from dataclasses import asdict
+
     told = json.dumps([asdict(station) for station in stations], default=lambda data: data.hex())
     done = subprocess.run(
         [sys.executable, "-m", "gateway.opcua.nodeset_process"],
