@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -24,6 +24,7 @@ from protocols.modbus.serial_port import Line
 from protocols.modbus.server import ModbusServer
 from protocols.signals import VALUES, Command, Outputs, Result, Status, StatusBit
 from tests.bus import joined
+from tests.contract.opcua_plain import served
 
 CODEC = Codec(WordOrder.CDAB, StringOrder.LITTLE)
 COMMAND = Command(1, 17, 3, 4, 1, 2, 5, 0xDEADBEEF, (1, 2, 3, 4, 5, 6), "DMX-0042")
@@ -274,8 +275,30 @@ async def modbus_rtu_client(station: Recorder) -> AsyncIterator[tuple[Link, Plc]
                 await plc.leave()
 
 
+@asynccontextmanager
+async def opcua_server(station: Recorder, *, apart: bool = False) -> AsyncIterator[tuple[Link, Plc]]:
+    async with served() as found:
+        link = found.face
+        link.attach(station)
+        async with running(link.run()), found.plc(apart=apart) as plc:
+            yield link, plc
+
+
+def opcua_server_written_in_two(station: Recorder) -> AbstractAsyncContextManager[tuple[Link, Plc]]:
+    return opcua_server(station, apart=True)
+
+
 @pytest.fixture(
-    params=[loopback, modbus_server, modbus_rtu_server, modbus_client, modbus_rtu_client], ids=lambda rig: rig.__name__
+    params=[
+        loopback,
+        modbus_server,
+        modbus_rtu_server,
+        modbus_client,
+        modbus_rtu_client,
+        opcua_server,
+        opcua_server_written_in_two,
+    ],
+    ids=lambda rig: rig.__name__,
 )
 async def rig(request: pytest.FixtureRequest) -> AsyncIterator[tuple[Recorder, Link, Plc]]:
     station = Recorder()
