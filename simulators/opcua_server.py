@@ -19,6 +19,7 @@ from typing import Any
 from asyncua import Server, ua
 from asyncua.common.utils import ServiceError
 from asyncua.crypto.permission_rules import User, UserRole
+from asyncua.server.address_space import AttributeValue, NodeData
 from asyncua.server.internal_server import InternalServer
 from asyncua.server.internal_session import InternalSession
 from asyncua.server.uaprocessor import UaProcessor
@@ -226,6 +227,22 @@ def _zero(member: Member, kind: ua.VariantType) -> Any:
     return member.zero if kind.value == member.type else {10: 0.0, 12: ""}.get(kind.value, 0)
 
 
+_standard: dict[ua.NodeId, NodeData] = {}
+"""Namespace 0 as asyncua builds it, once for each process."""
+
+
+def _copied(nodes: Mapping[ua.NodeId, NodeData]) -> dict[ua.NodeId, NodeData]:
+    """The same nodes with references and values of their own."""
+    found = {}
+    for nodeid, node in nodes.items():
+        copy = found[nodeid] = NodeData(nodeid)
+        copy.references, copy.call = list(node.references), node.call
+        copy.attributes = {
+            key: AttributeValue(held.value) for key, held in node.attributes.items() if held.value is not None
+        }
+    return found
+
+
 class _Login:
     """asyncua's question who somebody is."""
 
@@ -256,6 +273,14 @@ class _Inside(InternalServer):
             return await create(params, *args, **kwargs)
 
         subscriptions.create_subscription = revised  # type: ignore[method-assign]
+
+    @override
+    async def load_standard_address_space(self, shelf_file: Path | None = None) -> None:
+        """A copy of the one that this process has built before: a restart must not take a second and a half."""
+        if not _standard:
+            await super().load_standard_address_space()
+            _standard.update(_copied(self.aspace._nodes))
+        self.aspace._nodes = _copied(_standard)
 
     @override
     def create_session(self, name: str, user: User | None = None, external: bool = False) -> InternalSession:
