@@ -23,7 +23,7 @@ from protocols.modbus.rtu_settings import ModbusRtuClientConfig
 from protocols.modbus.serial_port import Line
 from protocols.modbus.server import ModbusServer
 from protocols.opcua.client_settings import OpcUaClientConfig
-from protocols.signals import VALUES, Command, Outputs, Result, Status, StatusBit
+from protocols.signals import BLANK_COMMAND, VALUES, Command, Outputs, Result, Status, StatusBit
 from simulators.opcua_server import S7Server
 from simulators.opcua_slave import OpcUaSlave
 from tests.bus import joined
@@ -61,6 +61,11 @@ class Recorder:
             if isinstance(told, Command) and (not seen or told != seen[-1]):
                 seen.append(told)
         return seen
+
+    @property
+    def last(self) -> Command:
+        """The newest command; a blank one before the first."""
+        return next((told for told in reversed(self.told) if isinstance(told, Command)), BLANK_COMMAND)
 
     @property
     def states(self) -> list[LinkState]:
