@@ -110,7 +110,7 @@ def config_crc(config: GatewayConfig | StationConfig, recipes: Iterable[Recipe])
     for station in content.get("stations", [content]):
         del station["recipes"]
         station["camera"].pop("path", None)
-        for key in ("tls", "security"):
+        for key in ("tls", "security", "user"):
             station["link"].pop(key, None)
     for device in content.get("devices", ()):
         device["link"].pop("tls", None)
@@ -151,6 +151,16 @@ def _place_tls(link: Any, place: Callable[[Any, Any], None]) -> None:
     for key in ("certificate", "key", "trust", "pinned"):
         if isinstance(tls, dict) and key in tls:
             place(tls, key)
+    _place_opcua(link, place)
+
+
+def _place_opcua(link: Any, place: Callable[[Any, Any], None]) -> None:
+    """The files of a connection to an OPC UA server."""
+    for part in ("security", "user"):
+        files = link.get(part) if isinstance(link, dict) else None
+        for key in ("certificate", "key", "trust", "pinned", "rejected", "password_file"):
+            if isinstance(files, dict) and key in files:
+                place(files, key)
 
 
 def _sound(document: Document, key: str, model: type[P]) -> dict[int, P]:

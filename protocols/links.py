@@ -14,6 +14,7 @@ from protocols.modbus.polled_settings import PolledConfig
 from protocols.modbus.rtu_settings import ModbusRtuClientConfig, ModbusRtuServerConfig
 from protocols.modbus.server_settings import ModbusServerConfig
 from protocols.modbus.sharing import Sharing
+from protocols.opcua.client_settings import OpcUaClientConfig
 from protocols.opcua.server_link_settings import OpcUaServerLinkConfig
 from protocols.settings import OnEvent, Service, Settings
 
@@ -36,6 +37,7 @@ AnyLink = (
     | ModbusRtuServerConfig
     | ModbusRtuClientConfig
     | OpcUaServerLinkConfig
+    | OpcUaClientConfig
     | LoopbackConfig
 )
 LinkConfig = Annotated[AnyLink, Field(discriminator="kind")]
