@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 USAGE = """\
 usage: python -m simulators COMMAND …
 
   plc          a simulated PLC for any gateway that speaks the contract
   cell         a machining cell: program, tool, spindle load, part counter and outputs as Modbus registers
+  cnc          a CNC by OPC UA: a part program, tools, spindle, R-parameters; it asks for inspections and waits
   fault-proxy  a TCP man in the middle that delays, loses, resets, splits and spoils what passes
   demo         a simulated line: starts the gateway, brings parts, shows the verdicts
 
@@ -21,27 +22,31 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; 0 = all well, 1 = something was wrong, 2 = wrong usage, 130 = interrupted."""
     command, *rest = (sys.argv[1:] if arguments is None else arguments) or [""]
     try:
-        if command == "plc":
-            from simulators import plc_command
-
-            return plc_command.main(rest)
-        if command == "fault-proxy":
-            from simulators import fault_command
-
-            return fault_command.main(rest)
-        if command == "cell":
-            from simulators import cell_command
-
-            return cell_command.main(rest)
-        if command == "demo":
-            from simulators import demo
-
-            return demo.main(rest)
+        if (run := _found(command)) is not None:
+            return run(rest)
     except KeyboardInterrupt:
         return 130
     wanted = command in ("-h", "--help")
     (sys.stdout if wanted else sys.stderr).write(USAGE)
     return 0 if wanted else 2
+
+
+def _found(command: str) -> Callable[[Sequence[str]], int] | None:
+    """What runs this command; each is imported where it is asked for."""
+    match command:
+        case "plc":
+            from simulators.plc_command import main as run
+        case "cell":
+            from simulators.cell_command import main as run
+        case "cnc":
+            from simulators.cnc_command import main as run
+        case "fault-proxy":
+            from simulators.fault_command import main as run
+        case "demo":
+            from simulators.demo import main as run
+        case _:
+            return None
+    return run
 
 
 if __name__ == "__main__":
