@@ -130,7 +130,7 @@ def problems(place: Path, old: str, new: str) -> list[str]:
         (
             "    tags:\n",
             "    alive: {tag: tol_id}\n    tags:\n",
-            "7:13: devices[0].alive.tag: 'tol_id' is no tag of th",
+            "7:13: devices[0].alive.tag: 'tol_id' is no tag ",
         ),
         (ASKED, "{tag: cnc.asked, on: rise}", "outputs[0].kind: answer needs a trigger that is the number of the pa"),
         (ASKED, "{tag: cnc.asked, on: count}", "outputs[0].kind: answer needs a trigger that is the number of the p"),
@@ -152,17 +152,17 @@ def test_a_part_number_of_another_subscription_could_be_another_part_s(place: Pa
     old = "part_id: cnc.asked}"
     found = problems(place, old, "part_id: cnc.slow}")
     assert any("'cnc.slow' is no tag" in text for text in found)
-    place.write_text(GOOD.replace(old, "part_id: cnc.slow}").replace(
-        "      - {name: mode", '      - {name: slow, node: "ns=2;s=y", type: uint32, sample_ms: 1000}\n      - {name: mode'
-    ))  # fmt: skip
+    slow = '      - {name: slow, node: "ns=2;s=y", type: uint32, sample_ms: 1000}\n'
+    before = "      - {name: mode"
+    place.write_text(GOOD.replace(old, "part_id: cnc.slow}").replace(before, slow + before))
     with pytest.raises(ConfigError, match="give both the same device and sample_ms"):
         configuration.load(place)
 
 
 def test_two_outputs_at_one_node_are_a_mistake(place: Path) -> None:
-    place.write_text(GOOD.replace(
-        "      - {name: r21", '      - {name: again, node: "/Channel/Parameter/R[u1,21]", access: write}\n      - {name: r21'
-    ))  # fmt: skip
+    again = '      - {name: again, node: "/Channel/Parameter/R[u1,21]", access: write}\n'
+    before = "      - {name: r21"
+    place.write_text(GOOD.replace(before, again + before))
     with pytest.raises(ConfigError, match="is the same node as 'again'"):
         configuration.load(place)
 

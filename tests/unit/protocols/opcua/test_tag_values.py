@@ -95,8 +95,7 @@ def test_scale_and_offset_both_ways() -> None:
 def test_what_is_written_is_exactly_the_value_in_the_node_s_type_or_nothing(wire: str, value: Value) -> None:
     try:
         sent = exact(Tag("x", "string[5]" if isinstance(value, str) else "float64"), value, wire)
-    except TagError as error:
-        assert repr(value) in str(error)
+    except TagError:
         return
     if wire in INTEGERS:
         assert type(sent) is int
