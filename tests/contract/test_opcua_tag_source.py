@@ -260,7 +260,9 @@ async def test_intervals_that_the_control_does_not_know_are_accepted_as_it_revis
 
 
 async def test_many_items_are_split_and_the_intervals_asked_for_are_the_control_s(cnc: CncServer) -> None:
-    tags = [{"name": f"r{n}", "standard": "r_parameter", "index": n} for n in (10, 11, 20, 21, 22)]
+    tags: list[dict[str, Any]] = [
+        {"name": f"r{n}", "standard": "r_parameter", "index": n} for n in (10, 11, 20, 21, 22)
+    ]
     tags += [{"name": "asked", "node": R20, "type": "uint32", "sample_ms": 900}]
     device = config(cnc.port, tags=tags, sampling={"default_ms": 180, "max_items": 3})
     async with watched(device) as (book, _):
@@ -340,7 +342,8 @@ async def test_a_value_that_was_accepted_and_is_not_shown_is_not_written(cnc: Cn
 
 async def test_without_read_back_the_device_s_word_is_enough(cnc: CncServer) -> None:
     cnc.faults.no_read_back = True
-    tags = [{"name": "tool_id"}, {"name": "answer", "node": R21, "access": "write", "read_back": False}]
+    answer = {"name": "answer", "node": R21, "access": "write", "read_back": False}
+    tags: list[dict[str, Any]] = [{"name": "tool_id"}, answer]
     async with watched(config(cnc.port, tags=tags)) as (book, source):
         source.want("answer", 1)
         await until(lambda: book.writes == [("answer", 1, "")], PATIENCE)
