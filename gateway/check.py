@@ -20,9 +20,9 @@ from gateway import recipe as recipe_book
 from gateway.config import ConfigError, GatewayConfig, Loaded, StationConfig
 from gateway.probe import Probed, probe
 from gateway.recipe import Recipe, RecipeError
+from protocols.devices import DeviceConfig, OpcUaDeviceConfig
 from protocols.modbus import serial_port
 from protocols.modbus.client_settings import ModbusClientConfig
-from protocols.modbus.device_settings import DeviceConfig
 from protocols.modbus.polled_settings import PolledConfig
 from protocols.modbus.registers import plc_address
 from protocols.modbus.rtu_settings import ModbusRtuServerConfig, SerialConfig
@@ -248,12 +248,24 @@ def _bad(reason: str | None) -> Status:
 
 
 def _look_at_device(root: Item, device: DeviceConfig, computer: Computer, told: set[tuple[str, int]]) -> None:
+    if isinstance(device, OpcUaDeviceConfig):
+        _look_at_opcua_device(root, device)
+        return
     link = device.link
     text = f"device {device.name}: {len(device.tags)} tags at {link.where}; not contacted by this check"
     if isinstance(link, SerialConfig):
         _look_at_line(root, text, link, computer, told)
     else:
         _look_at_tls(root.add(text), link.tls, computer)
+
+
+def _look_at_opcua_device(root: Item, device: OpcUaDeviceConfig) -> None:
+    text = f"device {device.name}: {len(device.tags)} tags at {device.link.url}; not contacted by this check"
+    item = root.add(text)
+    groups = ", ".join(f"{len(names)} each {interval} ms" for interval, names in device.groups())
+    item.add(f"watches {groups or 'nothing'}: {device.samples():.0f} samples a second")
+    if device.link.security == "none":
+        item.add("security none: anybody on the network can read and change it", Status.WARNING)
 
 
 def _look_at_line(item: Item, text: str, link: SerialConfig, computer: Computer, told: set[tuple[str, int]]) -> None:

@@ -10,13 +10,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from pydantic import BaseModel
+
 from gateway import validation, yamlfile
 from gateway.link_clashes import device_clashes, link_clash
 from gateway.settings import CycleConfig, GatewayConfig, LogConfig, PicturesConfig, StationConfig
 from gateway.tag_settings import StationTagsConfig
 from gateway.vision.settings import SimulatedCamera
 from gateway.yamlfile import Document, FileError, Location, Problem
-from protocols.modbus.device_settings import DeviceConfig
+from protocols.devices import DeviceConfig, model_of
 from protocols.modbus.rtu_settings import ModbusRtuClientConfig, ModbusRtuServerConfig
 from protocols.modbus.server_settings import ModbusServerConfig
 from protocols.opcua.server_link_settings import OpcUaServerLinkConfig
@@ -38,7 +40,7 @@ __all__ = [
 ]
 
 
-P = TypeVar("P", StationConfig, DeviceConfig)
+P = TypeVar("P", bound=BaseModel)
 
 
 class ConfigError(FileError):
@@ -81,8 +83,8 @@ def _checked(path: Path, *, with_recipes: bool) -> Loaded:
         devices = dict(enumerate(config.devices))
     except FileError as error:
         problems = list(error.problems)
-        stations = _sound(document, "stations", StationConfig)
-        devices = _sound(document, "devices", DeviceConfig)
+        stations = _sound(document, "stations", lambda data: StationConfig)
+        devices = _sound(document, "devices", model_of)
     books: dict[str, tuple[Recipe, ...]] = {}
     if with_recipes:
         books, found = _read_recipes(document, stations)
@@ -113,7 +115,8 @@ def config_crc(config: GatewayConfig | StationConfig, recipes: Iterable[Recipe])
         for key in ("tls", "security", "user"):
             station["link"].pop(key, None)
     for device in content.get("devices", ()):
-        device["link"].pop("tls", None)
+        for key in ("tls", "security", "user"):
+            device["link"].pop(key, None)
     content["recipes"] = [recipe.model_dump(mode="json") for recipe in recipes]
     text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
     return binascii.crc_hqx(text.encode("ascii"), 0xFFFF) or 1
@@ -143,7 +146,9 @@ def _place_paths(data: Any, folder: Path) -> None:
         _place_tls(link, place)
     devices = data.get("devices")
     for device in devices if isinstance(devices, list) else ():
-        _place_tls(device.get("link") if isinstance(device, dict) else None, place)
+        link = device.get("link") if isinstance(device, dict) else None
+        _place_tls(link, place)
+        _place_files(link, place)
 
 
 def _place_tls(link: Any, place: Callable[[Any, Any], None]) -> None:
@@ -163,14 +168,27 @@ def _place_opcua(link: Any, place: Callable[[Any, Any], None]) -> None:
                 place(files, key)
 
 
-def _sound(document: Document, key: str, model: type[P]) -> dict[int, P]:
+def _place_files(link: Any, place: Callable[[Any, Any], None]) -> None:
+    """Of a peer reached by OPC UA."""
+    keys = {
+        "security": ("certificate", "key", "trust", "pinned", "rejected"),
+        "user": ("password_file", "certificate", "key"),
+    }
+    for part, names in keys.items():
+        holder = link.get(part) if isinstance(link, dict) else None
+        for key in names:
+            if isinstance(holder, dict) and key in holder:
+                place(holder, key)
+
+
+def _sound(document: Document, key: str, model: Callable[[Any], type[P]]) -> dict[int, P]:
     """The parts of a list that are right in themselves, so that one mistake does not hide those between the others."""
     sound = {}
     parts = document.at((key,))
     for index, data in enumerate(parts if isinstance(parts, list) else ()):
         part = Document(document.file, data)
         try:
-            sound[index] = validation.build(part, model)
+            sound[index] = validation.build(part, model(data))
         except FileError:
             continue
     return sound

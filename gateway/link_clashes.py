@@ -14,7 +14,7 @@ from protocols.opcua.client_settings import OpcUaClientConfig
 
 if TYPE_CHECKING:
     from gateway.settings import StationConfig
-    from protocols.modbus.device_settings import DeviceConfig
+    from protocols.devices import DeviceConfig
 
 
 def link_clash(first: object, second: object) -> tuple[str, str] | None:

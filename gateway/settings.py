@@ -8,10 +8,11 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from gateway.tag_settings import StationTagsConfig
+from gateway.validation import alike
 from gateway.vision.settings import CameraConfig, EngineConfig, FramesConfig, WorkerConfig
+from protocols.devices import AnyDevice, ModbusDeviceConfig, OpcUaDeviceConfig
 from protocols.handshake import CycleSettings
 from protocols.links import LinkConfig
-from protocols.modbus.device_settings import DeviceConfig
 from protocols.opcua.server_settings import OpcUaServerConfig
 
 StationName = Annotated[str, Field(max_length=63, pattern="^[a-z0-9]([a-z0-9-]*[a-z0-9])?$")]
@@ -122,6 +123,9 @@ class StationConfig(_Part):
     tags: StationTagsConfig = Field(default_factory=StationTagsConfig)
 
 
+alike(ModbusDeviceConfig, OpcUaDeviceConfig)
+
+
 class GatewayConfig(_Part):
     """The whole file."""
 
@@ -131,7 +135,7 @@ class GatewayConfig(_Part):
     """History, kept pictures and the lock file live here."""
     log: LogConfig = LogConfig()
     stations: Annotated[tuple[StationConfig, ...], Field(min_length=1, max_length=32)]
-    devices: Annotated[tuple[DeviceConfig, ...], Field(max_length=64)] = ()
+    devices: Annotated[tuple[AnyDevice, ...], Field(max_length=64)] = ()
     """Equipment beside the PLCs, whose values the stations use as tags."""
     opcua: OpcUaServerConfig | None = None
     """The OPC UA server that shows all stations; without this key there is none."""

@@ -10,12 +10,12 @@ from typing import Protocol
 import structlog
 
 from gateway.reject import Gate
-from gateway.tag_settings import GateConfig, LampConfig, OutputValue, StationTagsConfig, TriggerConfig
+from gateway.tag_settings import AnswerConfig, GateConfig, LampConfig, OutputValue, StationTagsConfig, TriggerConfig
 from gateway.tags import TagBook
 from protocols.faults import Code
 from protocols.handshake import OwnTrigger
 from protocols.signals import Judgement
-from protocols.tag_watch import Rule, Watch
+from protocols.tag_watch import Rule, Seen, Watch
 from protocols.tags import Quality, TagValue
 
 log = structlog.get_logger("tags")
@@ -79,6 +79,43 @@ class _Gate:
         return self.parts.due(now)
 
 
+class _Answer:
+    """Tells a waiting program which part was proved good, and which was not."""
+
+    def __init__(self, config: AnswerConfig) -> None:
+        self.config = config
+        self._value = 0
+        self._asked = (0, 0)
+        """Cycle and number of the part that was asked for last: nobody waits for one before it any more."""
+
+    def asked(self, cycle: int, number: int) -> None:
+        self._value, self._asked = 0, (cycle, number)
+
+    def decided(self, cycle: int, good: bool) -> None:
+        if cycle == self._asked[0]:
+            self._value = self._asked[1] if good else -self._asked[1]
+
+    def refused(self, number: int) -> None:
+        """Nobody looks at this part."""
+        if number:
+            self._value, self._asked = -number, (0, 0)
+
+    def clear(self) -> None:
+        self._value, self._asked = 0, (0, 0)
+
+    def value(self, now: float) -> OutputValue:
+        return self._value
+
+    def due(self, now: float) -> float | None:
+        return None
+
+    def doubt(self) -> None:
+        """The answer names its part: what became of others changes nothing."""
+
+
+_Output = _Lamp | _Gate | _Answer
+
+
 class StationTags:
     """See `gateway.equipment.Equipment`. Registers itself with the book; begins to write with `start`."""
 
@@ -87,7 +124,10 @@ class StationTags:
         self._clock = book.clock
         self._lamps = [_Lamp(output) for output in config.outputs if isinstance(output, LampConfig)]
         self._gates = [_Gate(output) for output in config.outputs if isinstance(output, GateConfig)]
-        self._outputs: list[_Lamp | _Gate] = [*self._gates, *self._lamps]
+        self._answers = [_Answer(output) for output in config.outputs if isinstance(output, AnswerConfig)]
+        self._outputs: list[_Output] = [*self._gates, *self._answers, *self._lamps]
+        self._asking = 0
+        """The number that triggers just now."""
         self._failing = {output.config.tag: NOT_WRITTEN for output in self._outputs}
         self._required = {output.config.tag for output in self._outputs if output.config.required}
         self._timer: asyncio.TimerHandle | None = None
@@ -98,7 +138,7 @@ class StationTags:
             self._follow(output)
         self._trigger = None if config.trigger is None else _Trigger(config.trigger, book, owner, self)
 
-    def _follow(self, output: _Lamp | _Gate) -> None:
+    def _follow(self, output: _Output) -> None:
         ref = output.config.tag
         self._book.output(ref, output.config.refresh, lambda error: self._written(ref, error))
         self._book.follow_link(ref, lambda up, reason: None if up else self._written(ref, reason))
@@ -122,13 +162,21 @@ class StationTags:
             gate.parts.entered(cycle, now)
             if gate.parts.overflows > overflows:
                 self._log.error("gate_overflow", tag=gate.config.tag, queue=gate.config.queue)
+        for answer in self._answers:
+            answer.asked(cycle, self._asking)
         for lamp in self._lamps:
             lamp.clear()
         self._apply()
 
+    def asking(self, number: int) -> None:
+        """What is accepted or refused from now on is the part of this number; 0: of none that has one."""
+        self._asking = number
+
     def refused(self) -> None:
         """A part may have passed the camera, and nobody looked."""
         now = self._clock()
+        for answer in self._answers:
+            answer.refused(self._asking)
         for gate in self._gates:
             gate.parts.uninspected(now)
         for lamp in self._lamps:
@@ -140,6 +188,8 @@ class StationTags:
         now = self._clock()
         for gate in self._gates:
             gate.parts.decided(cycle, judgement is Judgement.OK, now)
+        for answer in self._answers:
+            answer.decided(cycle, judgement is Judgement.OK)
         for lamp in self._lamps:
             lamp.show(judgement, now)
         self._apply()
@@ -154,6 +204,8 @@ class StationTags:
         """Gates to reject, lamps to idle; returns when the devices have confirmed, or after `wait` seconds."""
         for lamp in self._lamps:
             lamp.clear()
+        for answer in self._answers:
+            answer.clear()
         self.doubt()
         self._stopped = True
         self._apply()
@@ -163,7 +215,7 @@ class StationTags:
                     self._confirmed.clear()
                     await self._confirmed.wait()
 
-    def _at_rest(self, output: _Lamp | _Gate) -> bool:
+    def _at_rest(self, output: _Output) -> bool:
         tag = output.config.tag
         return tag in self._failing or self._book.taken(tag) == output.value(self._clock())
 
@@ -219,7 +271,8 @@ class _Trigger:
     def __init__(self, config: TriggerConfig, book: TagBook, owner: Owner, tags: StationTags) -> None:
         self._config, self._book, self._owner, self._tags = config, book, owner, tags
         tag = book.tags[config.tag]
-        self._watch = Watch(Rule(config.on, config.threshold or 0.0, config.hysteresis, tag.deadband, tag.modulus))
+        rule = Rule(config.on, config.threshold or 0.0, config.hysteresis, tag.deadband, tag.modulus, config.value)
+        self._watch = Watch(rule)
         self._last: float | None = None
         self._broken = False
         self._log = log.bind(station=owner.name)
@@ -235,11 +288,21 @@ class _Trigger:
         now = self._book.clock()
         seen = self._watch.see(reading, now)
         self._row(seen.broken, reading)
+        value = reading.value
+        self._tags.asking(value if isinstance(value, int) and not isinstance(value, bool) else 0)
+        try:
+            self._act(seen, now)
+        finally:
+            self._tags.asking(0)
+
+    def _act(self, seen: Seen, now: float) -> None:
         if seen.fired:
             call = self._call(now)
             self._last = now if call.code is Code.NONE else self._last
             self._owner.own_trigger(call)
         if seen.missed:  # after the one that fired: nobody knows which of them the camera sees
+            if seen.fired:
+                self._tags.asking(0)  # the number was that of the one that is looked at
             self._owner.own_trigger(OwnTrigger(code=seen.code, times=seen.missed))
 
     def unseen(self, now: float) -> bool:

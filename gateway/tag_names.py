@@ -6,18 +6,21 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from gateway.settings import StationConfig
-from gateway.tag_settings import GateConfig, LampConfig, TriggerConfig
+from gateway.tag_settings import AnswerConfig, GateConfig, LampConfig, StationTagsConfig, TriggerConfig
 from gateway.validation import nearest
 from gateway.yamlfile import Location
+from protocols.devices import DeviceConfig, ModbusDeviceConfig, OpcUaDeviceConfig
 from protocols.link import MapError
 from protocols.links import LoopbackConfig
 from protocols.modbus.client_settings import TcpPeer
-from protocols.modbus.device_settings import DeviceConfig, TagConfig, limits
+from protocols.modbus.device_settings import TagConfig, limits
 from protocols.modbus.planning import plan
+from protocols.opcua.device_settings import OpcUaTagConfig
 from protocols.tag_words import When
 from protocols.tags import Tag, TagError
 
 Found = Iterator[tuple[Location, str]]
+AnyTag = TagConfig | OpcUaTagConfig
 
 
 def device_mistakes(devices: Mapping[int, DeviceConfig]) -> Found:
@@ -28,7 +31,8 @@ def device_mistakes(devices: Mapping[int, DeviceConfig]) -> Found:
         first = names.setdefault(device.name, index)
         if first != index:
             yield (*here, "name"), f"{device.name!r} is already the name of devices[{first}]; give it another one"
-        for place, text in _inside(device):
+        found = _inside(device) if isinstance(device, ModbusDeviceConfig) else device.mistakes()
+        for place, text in found:
             yield (*here, *place), text
 
 
@@ -45,7 +49,7 @@ def device_doubts(devices: Iterable[DeviceConfig]) -> Found:
             yield ("devices", index, "link"), f"{text}; make it one device and name modbus_unit in its tags"
 
 
-def _inside(device: DeviceConfig) -> Found:
+def _inside(device: ModbusDeviceConfig) -> Found:
     groups: dict[str, int] = {}
     for index, group in enumerate(device.groups):
         if groups.setdefault(group.name, index) != index:
@@ -70,7 +74,7 @@ def _inside(device: DeviceConfig) -> Found:
         yield ("alive", "tag"), f"{alive.tag!r} is no tag of this device that is read{_hint(alive.tag, tags)}"
 
 
-def _shared(device: DeviceConfig) -> Found:
+def _shared(device: ModbusDeviceConfig) -> Found:
     """Outputs that lie upon each other: the one would write what the other has closed."""
     before: list[tuple[TagConfig, int, range]] = []
     for index, tag in enumerate(device.tags):
@@ -99,12 +103,14 @@ class Known:
 
     devices: Mapping[str, DeviceConfig]
 
-    def find(self, ref: str) -> tuple[DeviceConfig, TagConfig] | None:
+    def find(self, ref: str) -> tuple[DeviceConfig, AnyTag] | None:
         """Device and tag, or None."""
         device_name, _, tag_name = ref.partition(".")
         device = self.devices.get(device_name)
-        tag = next((tag for tag in device.tags if tag.name == tag_name), None) if device else None
-        return (device, tag) if device and tag else None
+        if device is None:
+            return None
+        tag: AnyTag | None = next((tag for tag in device.tags if tag.name == tag_name), None)
+        return (device, tag) if tag else None
 
     def names(self, access: str) -> list[str]:
         """Of all tags that are read, or written."""
@@ -148,6 +154,7 @@ def station_mistakes(stations: Mapping[int, StationConfig], tags: Known) -> Foun
             for place, text in _trigger(station.tags.trigger, tags):
                 yield (*here, "trigger", *place), text
             yield from _without_a_plc(station, ("stations", index))
+        yield from _answers(station.tags, here)
         for n, output in enumerate(station.tags.outputs):
             at: Location = (*here, "outputs", n)
             if text := tags.objection(output.tag, "write"):
@@ -174,6 +181,20 @@ def _values(output: object, at: Location, tag: Tag) -> Found:
         yield (*at, "pass_value"), "is the same as reject_value, so the gate could never reject; give another one"
 
 
+def _answers(config: StationTagsConfig, here: Location) -> Found:
+    """An answer says which part it means by the number that asked, or it could be taken for that of another one."""
+    trigger = config.trigger
+    for n, output in enumerate(config.outputs):
+        if not isinstance(output, AnswerConfig):
+            continue
+        at: Location = (*here, "outputs", n, "kind")
+        if trigger is None:
+            yield at, "answer needs a trigger, whose value is the number that is answered; add tags.trigger"
+        elif trigger.on not in (When.COUNT, When.CHANGE) or trigger.part_id != trigger.tag:
+            text = "answer needs a trigger that is the number of the part itself"
+            yield at, f"{text}; set on: count, part_id: {trigger.tag}"
+
+
 def _trigger(trigger: TriggerConfig, tags: Known) -> Found:
     text = tags.objection(trigger.tag, "read")
     if text is not None:
@@ -187,9 +208,31 @@ def _trigger(trigger: TriggerConfig, tags: Known) -> Found:
         yield ("on",), f"{trigger.on.value} needs a number, not {tag.type}; use rise, fall or change"
     if trigger.on in (When.RISE, When.FALL) and tag.length:
         yield ("on",), f"{trigger.on.value} needs a number or a bool, not {tag.type}; use change"
+    if trigger.on is When.EQUALS and (text := _value(trigger, tag)):
+        yield ("value",), text
     for key, ref in (("part_id", trigger.part_id), ("serial", trigger.serial)):
         if ref is not None and (text := _part(key, ref, trigger.tag, tags)):
             yield (key,), text
+
+
+def _value(trigger: TriggerConfig, tag: Tag) -> str | None:
+    """Why the tag never becomes this value."""
+    value = trigger.value
+    if bool(tag.length) != isinstance(value, str):
+        return f"{value!r} is never the value of {tag.type}; give {'a text' if tag.length else 'a number'}"
+    if tag.type == "bool" and value not in (0, 1):
+        return f"{value!r} is never the value of a bool; give true or false"
+    return None
+
+
+def _together(first: tuple[DeviceConfig, AnyTag], second: tuple[DeviceConfig, AnyTag]) -> bool:
+    """Whether two tags are always read at one moment."""
+    device, tag, other = first[0], first[1], second[1]
+    if device.name != second[0].name:
+        return False
+    if isinstance(device, OpcUaDeviceConfig):
+        return any({tag.name, other.name} <= set(names) for _, names in device.groups())
+    return isinstance(tag, TagConfig) and isinstance(other, TagConfig) and tag.group == other.group
 
 
 def _part(key: str, ref: str, beside: str, tags: Known) -> str | None:
@@ -200,9 +243,10 @@ def _part(key: str, ref: str, beside: str, tags: Known) -> str | None:
         return f"{ref!r} is {tag.type}; a serial is a string[n]"
     if key == "part_id" and (tag.type not in ("uint16", "uint32") or tag.scale != 1 or tag.offset):
         return f"{ref!r} is {tag.type}; a part number is a uint16 or uint32 without scale and offset"
-    if here and there and (here[0].name, here[1].group) != (there[0].name, there[1].group):
+    if here and there and not _together(here, there):
+        same = "group" if isinstance(here[0], ModbusDeviceConfig) else "sample_ms"
         text = f"{ref!r} is not read together with {beside!r}, so it could be that of another part"
-        return f"{text}; give both the same device and group"
+        return f"{text}; give both the same device and {same}"
     return None
 
 

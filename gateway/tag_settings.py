@@ -23,7 +23,9 @@ class TriggerConfig(Settings):
 
     tag: TagRef
     on: When = When.CHANGE
-    """rise, fall, change, count (one part each step), above or below (a threshold)."""
+    """rise, fall, change, count (one part each step), above or below (a threshold), equals (becomes a value)."""
+    value: OutputValue | None = None
+    """Of equals: the number, truth value or text that it must become, such as ended."""
     threshold: float | None = None
     """Of above and below."""
     hysteresis: Annotated[float, Field(ge=0)] = 0.0
@@ -40,6 +42,8 @@ class TriggerConfig(Settings):
         level = self.on in (When.ABOVE, When.BELOW)
         if level and self.threshold is None:
             raise ValueError(f"on: {self.on.value} needs a threshold; add it")
+        if (self.on is When.EQUALS) != (self.value is not None):
+            raise ValueError("on: equals needs a value, and the others none; add it, or remove it")
         if not level and (self.threshold is not None or self.hysteresis):
             raise ValueError(f"threshold and hysteresis are for above and below, not for {self.on.value}; remove them")
         return self
@@ -125,7 +129,22 @@ class GateConfig(_OutputConfig):
         )
 
 
-OutputConfig = Annotated[LampConfig | GateConfig, Field(discriminator="kind")]
+class AnswerConfig(_OutputConfig):
+    """A number for a program that waits: N for a part N proved OK, -N for any other; 0 as long as nothing is decided.
+
+    N is the trigger's value, so an old answer can never be taken for that of another part.
+    """
+
+    kind: Literal["answer"]
+    required: bool = True
+    """An answer that cannot be written keeps the station from Ready (3021)."""
+
+    def values(self) -> dict[str, OutputValue]:
+        """What may be written, as far as it is known before."""
+        return {"tag": -1}
+
+
+OutputConfig = Annotated[LampConfig | GateConfig | AnswerConfig, Field(discriminator="kind")]
 
 
 class StationTagsConfig(Settings):
@@ -136,4 +155,4 @@ class StationTagsConfig(Settings):
     trigger: TriggerConfig | None = None
     """What starts an inspection instead of the PLC."""
     outputs: Annotated[tuple[OutputConfig, ...], Field(max_length=32)] = ()
-    """Verdict lamps and reject gates."""
+    """Verdict lamps, reject gates, and answers to programs that wait."""

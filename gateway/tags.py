@@ -10,16 +10,19 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from protocols.devices import DeviceConfig, ModbusDeviceConfig, OpcUaDeviceConfig
 from protocols.faults import Code
-from protocols.modbus.device_settings import DeviceConfig
+from protocols.link import LinkError
 from protocols.modbus.sharing import Sharing
 from protocols.tags import NOT_READ, Tag, TagValue, Value
 
 if TYPE_CHECKING:
-    from protocols.modbus.tag_source import TagSource
+    from protocols.tag_sources import Source, TagSink
 
 log = structlog.get_logger("device")
 
+Remote = Callable[[OpcUaDeviceConfig, "TagSink", Mapping[str, float], "tuple[str, ...]"], "Source"]
+"""Makes the source of a device that another process serves: configuration, whom to tell, outputs, what comes first."""
 OnReading = Callable[[TagValue], None]
 OnLink = Callable[[bool, str], None]
 OnWritten = Callable[[str], None]
@@ -33,7 +36,7 @@ class TagBook:
         self.clock = clock
         self.tags: dict[str, Tag] = {}
         self.current: dict[str, TagValue] = {}
-        self.sources: list[TagSource] = []
+        self.sources: list[Source] = []
         self._pages = {device.name: _Page(device) for device in devices}
         for page in self._pages.values():
             for name, tag in page.config.definitions().items():
@@ -54,14 +57,24 @@ class TagBook:
         page, name = self._page(ref)
         page.refresh[name], page.written[name] = refresh, call
 
-    def build(self, sharing: Sharing | None = None) -> None:
-        """Make the sources, over what they share with the stations; one of which nothing is used is polled too."""
+    def build(self, sharing: Sharing | None = None, remote: Remote | None = None) -> None:
+        """Make the sources; one of which nothing is used is read too.
+
+        Modbus devices are asked from here, over what they share with the stations; `remote` makes the others.
+        """
         sharing = sharing or Sharing(page.config.link for page in self._pages.values())
         for page in self._pages.values():
-            connection = sharing.connection(page.config.link, f"device {page.config.name}")
-            source = page.config.build(_Sink(self, page), page.refresh, tuple(page.readers), connection)
-            page.source = source
-            self.sources.append(source)
+            page.source = self._source(page, sharing, remote)
+            self.sources.append(page.source)
+
+    def _source(self, page: _Page, sharing: Sharing, remote: Remote | None) -> Source:
+        config, sink, first = page.config, _Sink(self, page), tuple(page.readers)
+        if isinstance(config, ModbusDeviceConfig):
+            connection = sharing.connection(config.link, f"device {config.name}")
+            return config.build(sink, page.refresh, first, connection)
+        if remote is None:
+            raise LinkError(f"device {config.name} is reached by OPC UA, and nothing is there that could do so")
+        return remote(config, sink, page.refresh, first)
 
     def want(self, ref: str, value: Value) -> None:
         """Have this output at `value` from now on."""
@@ -89,7 +102,7 @@ class _Page:
 
     def __init__(self, config: DeviceConfig) -> None:
         self.config = config
-        self.source: TagSource | None = None
+        self.source: Source | None = None
         self.readers: defaultdict[str, list[OnReading]] = defaultdict(list)
         self.links: list[OnLink] = []
         self.refresh: dict[str, float] = {}

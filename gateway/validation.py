@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, Tag, ValidationError
 
 from gateway.yamlfile import Document, FileError, Location, Problem, dotted
 from protocols.tag_words import TYPE_PATTERN
@@ -50,7 +50,7 @@ def locate(loc: Location, model: type[BaseModel]) -> tuple[Location, type[BaseMo
     for step in loc:
         kind = _bare(kind)
         members = [member for member in get_args(kind) if isinstance(_bare(member), type)]
-        tagged = [member for member in members if step in _tags(_bare(member))]
+        tagged = [member for member in members if step in (*_labels(member), *_tags(_bare(member)))]
         if tagged:
             kind, owner = tagged[0], _bare(tagged[0])
             continue
@@ -81,6 +81,11 @@ def _element(kind: Any) -> Any:
     return arguments[0] if arguments else None
 
 
+def _labels(member: Any) -> tuple[str, ...]:
+    """What a member of a union is called that is told apart by a function."""
+    return tuple(label.tag for label in getattr(member, "__metadata__", ()) if isinstance(label, Tag))
+
+
 def _tags(kind: Any) -> tuple[Any, ...]:
     if isinstance(kind, type) and issubclass(kind, BaseModel) and "kind" in kind.model_fields:
         annotation = kind.model_fields["kind"].annotation
@@ -88,11 +93,19 @@ def _tags(kind: Any) -> tuple[Any, ...]:
     return ()
 
 
+def _split(tags: str) -> list[str]:
+    """pydantic's list of quoted tags."""
+    return [tag.strip("' ") for tag in tags.split(",") if tag.strip("' ")]
+
+
 def _kinds(location: Location, owner: type[BaseModel] | None) -> list[str]:
-    """The kinds that the union at `location`, a field of `owner`, knows."""
-    fields = owner.model_fields if owner else {}
-    union = _bare(fields[str(location[-1])].annotation) if location and location[-1] in fields else None
-    return [tag for member in get_args(union) for tag in _tags(_bare(member))]
+    """The kinds that the union at `location`, a field of `owner`, knows, and its like in models beside `owner`."""
+    found: list[str] = []
+    for model in _ALIKE.get(owner, (owner,)) if owner else ():
+        fields = model.model_fields if model else {}
+        union = _bare(fields[str(location[-1])].annotation) if location and location[-1] in fields else None
+        found += [tag for member in get_args(union) or (union,) for tag in _tags(_bare(member))]
+    return found
 
 
 def _sentence(row: Any, location: Location, owner: type[BaseModel] | None, document: Document) -> str:
@@ -100,8 +113,8 @@ def _sentence(row: Any, location: Location, owner: type[BaseModel] | None, docum
     if kind == "extra_forbidden":
         return _unknown(location, owner)
     if kind in _FIXED:
-        tags = limits.get("expected_tags") or ", ".join(repr(tag) for tag in _kinds(location, owner))
-        return _FIXED[kind].format(given_tags=tags.replace("'", ""), **limits)
+        tags = ", ".join(dict.fromkeys((*_split(limits.get("expected_tags", "")), *_kinds(location, owner))))
+        return _FIXED[kind].format(given_tags=tags, **limits)
     given = document.at(location)
     if kind == "value_error":
         return str(row["msg"]).removeprefix("Value error, ")  # our own models raise whole sentences
@@ -143,6 +156,15 @@ def nearest(word: str, words: list[str]) -> str | None:
     import difflib  # only a mistake needs it
 
     return next(iter(difflib.get_close_matches(word, words, 1)), None)
+
+
+_ALIKE: dict[type[BaseModel] | None, tuple[type[BaseModel], ...]] = {}
+"""Models that stand in one place of the file and are told apart by what is inside them."""
+
+
+def alike(*models: type[BaseModel]) -> None:
+    """Say that these models share a place: who names a kind that none of them knows is told the kinds of all."""
+    _ALIKE.update(dict.fromkeys(models, models))
 
 
 _WANTED = {

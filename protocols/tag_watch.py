@@ -23,6 +23,8 @@ class Rule:
     deadband: float = 0.0
     modulus: int = 0
     """Of COUNT: the range of the integer."""
+    value: Value | None = None
+    """Of EQUALS."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +96,9 @@ class Watch:
                 return 0
             self._last = value
             return 1
+        if rule.when is When.EQUALS:
+            self._last = value
+            return int(value == rule.value and last != rule.value)
         if isinstance(last, str) or isinstance(value, str):
             return 0
         step = value - last if rule.when is When.RISE else last - value

@@ -21,3 +21,5 @@ class When(StrEnum):
     ABOVE = "above"
     """A number that rises above the threshold; it must fall by the hysteresis before it counts again."""
     BELOW = "below"
+    EQUALS = "equals"
+    """The value becomes a given one: a program state, a mode."""

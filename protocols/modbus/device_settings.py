@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 
     from protocols.modbus.peer_settings import Peer
     from protocols.modbus.planning import Limits, Place
-    from protocols.modbus.tag_source import Output, TagGroup, TagSink, TagSource
+    from protocols.modbus.tag_source import Output, TagGroup, TagSource
     from protocols.modbus.turns import Connection
+    from protocols.tag_sources import TagSink
     from protocols.tags import Tag
 
 TagName = Annotated[str, Field(max_length=63, pattern="^[a-z][a-z0-9_]*$")]
@@ -193,7 +194,8 @@ class DeviceConfig(Settings):
 
         `refresh`: outputs and how often they are written anew, `first` is read first.
         """
-        from protocols.modbus.tag_source import Alive, TagSource
+        from protocols.modbus.tag_source import TagSource
+        from protocols.tag_sources import Alive
 
         alive = None if self.alive is None else Alive(self.alive.tag, self.alive.timeout_ms / 1000)
         turn = (connection or self.link.connection()).turn()

@@ -8,38 +8,21 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 from protocols.faults import Code
 from protocols.link import Backoff, PeerError
 from protocols.modbus.exchange import Exchange, RefusedByPeerError
 from protocols.modbus.planning import BIT_TABLES, STANDARD, Answer, Limits, Place, Request, plan
 from protocols.modbus.turns import LostByAnotherError
-from protocols.tags import Quality, Tag, TagError, TagValue, Value
+from protocols.tag_sources import Alive, Life, TagSink, retry_after
+from protocols.tags import Tag, TagError, TagValue, Value
 
-RETRY, RETRY_SLOW = 0.05, 1.0
-"""Seconds after which an output that the device refused is written again: a gate may stand open meanwhile."""
-QUICK_TRIES = 100
-"""So many refusals in a row, and it is tried slowly: the device has more to do than to refuse."""
 STALE = 1.0
 """Seconds without an answer after which even a fault of another on a shared connection is ours."""
 _NOT_SO = frozenset({2, 3})
 """Exceptions that speak of the address or quantity (MODBUS Application Protocol V1.1b3, §7)."""
-
-
-class TagSink(Protocol):
-    """Who wants to know. Every call is synchronous, cheap and never raises."""
-
-    def values(self, readings: Mapping[str, TagValue]) -> None:
-        """Readings of one moment by the tags' own names: a group, or all tags when the device is lost."""
-
-    def link(self, up: bool, reason: str) -> None:
-        """The device answers, or does so no longer; told once for each change, before or after the values of it."""
-
-    def written(self, name: str, value: Value, error: str) -> None:
-        """The device has taken this value, or (a sentence) has not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,14 +49,6 @@ class Output:
 
     placed: Placed
     refresh: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class Alive:
-    """The tag that must change within `timeout` seconds, or no value of the device is good."""
-
-    tag: str
-    timeout: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,8 +99,7 @@ class TagSource:
         self._exchange, self._sink, self._clock = exchange, sink, clock
         self._groups = [_Polled(group) for group in groups if group.tags]
         self._outputs = {output.placed.tag.name: output for output in outputs}
-        self._alive, self._alive_at = alive, -math.inf
-        self._alive_value: Value | None = None
+        self._life = Life(alive)
         self._wanted: dict[str, Value] = {}
         self._taken: dict[str, Value] = {}
         """What the device has confirmed on this connection."""
@@ -221,35 +195,13 @@ class TagSource:
                     readings[placed.tag.name] = placed.tag.reading(_value(placed, block.request, answer), at, utc)
             self._answers()
         if readings:
-            self._sink.values(self._judged(readings))
+            self._sink.values(self._life.judged(readings, self._clock()))
 
     async def _ask(self, block: _Block) -> Answer:
         request = block.request
         if request.table in BIT_TABLES:
             return await self._exchange.read_bits(block.unit, request.table, request.address, request.count)
         return await self._exchange.read_registers(block.unit, request.table, request.address, request.count)
-
-    def _judged(self, readings: dict[str, TagValue]) -> dict[str, TagValue]:
-        """The readings, uncertain while the value that proves the device's life stands still."""
-        alive = self._alive
-        if alive is None:
-            return readings
-        now = self._clock()
-        proof = readings.get(alive.tag)
-        if proof is not None and proof.quality is not Quality.BAD and proof.value != self._alive_value:
-            if self._alive_value is not None:
-                self._alive_at = now
-            self._alive_value = proof.value
-        still = now - self._alive_at
-        if still <= alive.timeout:
-            return readings
-        reason = f"{alive.tag} has not changed for {alive.timeout:g} s: the device answers, but its program may stand"
-        return {
-            name: replace(reading, quality=Quality.UNCERTAIN, code=Code.TAG_DOUBTFUL, reason=reason)
-            if reading.quality is Quality.GOOD
-            else reading
-            for name, reading in readings.items()
-        }
 
     # ------------------------------------------------------------ writing
 
@@ -308,18 +260,13 @@ class TagSource:
     def _lost(self, reason: str) -> None:
         """Every value of the device is bad from now on, whatever it was."""
         self._taken, self._again = {}, {}
-        self._alive_at = -math.inf
+        self._life.lost()
         first, self._up = self._up is not False, False
         at, utc = self._clock(), time.time()
         tags = [placed.tag for polled in self._groups for placed in polled.group.tags]
         self._sink.values({tag.name: tag.failed(Code.LINK_LOST, reason, at, utc) for tag in tags})
         if first:
             self._sink.link(False, reason)
-
-
-def retry_after(refusals: int) -> float:
-    """Seconds until an output is written again that was refused so often in a row."""
-    return RETRY if refusals < QUICK_TRIES else RETRY_SLOW
 
 
 def _planned(tags: Sequence[Placed], limits: Limits) -> list[_Block]:

@@ -10,7 +10,8 @@ from typing import Any
 
 from protocols.faults import Code
 from protocols.modbus.device_settings import DeviceConfig
-from protocols.modbus.tag_source import QUICK_TRIES, RETRY, RETRY_SLOW, TagSource, retry_after
+from protocols.modbus.tag_source import TagSource
+from protocols.tag_sources import QUICK_TRIES, RETRY, RETRY_SLOW, retry_after
 from protocols.tags import Quality, TagValue, Value
 from tests.contract.test_links import running, until
 from tests.machine import Machine, machine
