@@ -232,10 +232,9 @@ def _flat(message: ToCarrier | FromCarrier) -> dict[str, Any]:  # noqa: PLR0911 
 
 def _row(value: TagValue) -> list[Any]:
     max_age = None if math.isinf(value.max_age) else value.max_age
-    plain = value.value
+    plain, quality = value.value, value.quality.value
     if isinstance(plain, float) and not math.isfinite(plain):
-        plain = None
-    quality = value.quality.value
+        plain, quality = None, Quality.BAD.value
     return [plain, quality, int(value.code), value.reason[:MAX_TEXT], value.at, value.utc, max_age]
 
 

@@ -276,26 +276,32 @@ async def test_a_part_that_a_face_had_asked_for_when_the_gateway_died_is_no_answ
 LINK = "cell1/LINK"
 
 
+async def one_part(stand: Stand, plc: FaceClient, seq: int, part: int) -> dict[str, Any]:
+    """A PLC at the variables of the server has a part inspected."""
+    plc.send(face=LINK, link="up", write={"control": 0})
+    plc.write(LINK, control=1)
+    await plc.until(lambda: plc.ready(LINK), "Ready")
+    plc.write(LINK, trigger_seq=seq, part_id=part)
+    await plc.until(lambda: plc.of(LINK, "result")[-1]["part_id"] == part, "the result")
+    result = dict(plc.of(LINK, "result")[-1])
+    plc.write(LINK, result_ack_seq=result["result_seq"])
+    await plc.until(lambda: not plc.status(LINK)["bits"] & wire.RESULT_VALID, "taken")
+    return result
+
+
 async def test_a_plc_at_the_server_s_variables_is_the_station_s_link(new_stand: NewStand, bench: Bench) -> None:
     stand = carried(new_stand, {"link": {"kind": "opcua_server"}})
     await stand.start()
-    for turn in range(2):  # the second time in a new process
-        async with face_client(face_port(stand)) as plc:
-            plc.send(face=LINK, link="up", write={"control": 0})
-            plc.write(LINK, control=1)
-            await plc.until(lambda plc=plc: plc.ready(LINK), "Ready")
-            part = 10 + turn
-            plc.write(LINK, trigger_seq=1 + turn, part_id=part)
-            await plc.until(lambda plc=plc, part=part: plc.of(LINK, "result")[-1]["part_id"] == part, "the result")
-            assert plc.of(LINK, "result")[-1]["judgement"] == bench.verdict(part)
-            plc.write(LINK, result_ack_seq=plc.of(LINK, "result")[-1]["result_seq"])
-            await plc.until(lambda plc=plc: not plc.status(LINK)["bits"] & wire.RESULT_VALID, "taken")
-            assert {message.get("face") for message in plc.heard} == {None, LINK, VISION}, "its variables are the link"
-            served, victim = len(stand.told("carrier", state="ready")), carrier(stand)
-            assert victim is not None
-            victim.kill()
-            await until(lambda: len(stand.told("link", state="down")) == turn + 1, 5, "the link is down")  # noqa: B023
-            await until(lambda: len(stand.told("carrier", state="ready")) > served, 10, "a new carrier")  # noqa: B023
+    async with face_client(face_port(stand)) as plc:
+        assert (await one_part(stand, plc, 1, 10))["judgement"] == bench.verdict(10)
+        assert {message.get("face") for message in plc.heard} == {None, LINK, VISION}, "its variables are the link"
+        victim = carrier(stand)
+        assert victim is not None
+        victim.kill()
+        await until(lambda: stand.told("link", state="down"), 5, "the link is down")
+        await until(lambda: len(stand.told("carrier", state="ready")) == 2, 10, "a new carrier")
+    async with face_client(face_port(stand)) as plc:
+        assert (await one_part(stand, plc, 2, 11))["judgement"] == bench.verdict(11)
     assert await stand.stop() == 0
     assert [row.trigger.by_bit for row in stand.history()] == [False, False]
 
