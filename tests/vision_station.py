@@ -85,6 +85,10 @@ class PlayedStation:
         self.role.beat()
         self._act(self.role.tick(now), now)
 
+    def tag(self, part_id: int, now: float) -> None:
+        """A tag asks for an inspection, whoever drives."""
+        self._act(self.role.trigger(hs.OwnTrigger(part_id), now), now)
+
     def expose(self) -> None:
         for cycle in self.open:
             self.role.exposed(cycle)

@@ -6,17 +6,22 @@ known for what it is.
 
 from __future__ import annotations
 
-from collections import OrderedDict, deque
+from collections import deque
 from dataclasses import dataclass, field
 from enum import Enum
 
 from protocols.opcua.machine_vision_identity import on_the_wire
 from protocols.opcua.machine_vision_records import NO_IDENT, Ident
 from protocols.opcua.machine_vision_tables import Cause
-from protocols.station_view import Outcome
+from protocols.signals import next_seq
+from protocols.station_view import Outcome, Seat
 
 FOREIGN_OPEN = 16
 REMEMBERED = 64
+"""Jobs that may follow before an answer to one that was given up is not expected any more."""
+
+
+Key = tuple[int, int, str]
 
 
 class Phase(Enum):
@@ -51,9 +56,9 @@ class Job:
     """Of another's job: NEWEST_RESULT_SEQ when it was seen to run."""
 
     @property
-    def key(self) -> tuple[int, int]:
+    def key(self) -> Key:
         """What the station echoes."""
-        return self.trigger_seq, self.part_word
+        return self.trigger_seq, self.part_word, self.serial.strip()
 
 
 @dataclass(slots=True)
@@ -68,7 +73,9 @@ class JobBook:
     ended_newest: int = -1
     """Of the job of another's that ended last: NEWEST_RESULT_SEQ when it was seen, so that older words are known."""
     _results: int = 0
-    _late: OrderedDict[tuple[int, int], str] = field(default_factory=OrderedDict)
+    _late: dict[Key, tuple[str, int]] = field(default_factory=dict)
+    """Jobs of ours that were given up, with `count` at that time: numbers that come round again mean new jobs."""
+    _late_foreign: dict[int, str] = field(default_factory=dict)
 
     def start(self, meas: Ident, part: Ident, now: float, *, continuous: bool = False) -> Job:
         """A job of ours, waiting for Ready."""
@@ -94,12 +101,18 @@ class JobBook:
 
     def mine(self, outcome: Outcome) -> Job | None:
         """The job of ours that this outcome answers."""
-        key = (outcome.result.trigger_seq, outcome.result.part_id)
-        return next((j for j in self.own if j.phase is not Phase.WAITING and j.key == key), None)
+        if outcome.seat is not Seat.MACHINE_VISION:
+            return None
+        return next((j for j in self.own if j.phase is not Phase.WAITING and j.key == _key(outcome)), None)
 
     def late(self, outcome: Outcome) -> str:
-        """The job of ours that this outcome would have answered, had it not been given up; empty for none."""
-        return self._late.pop((outcome.result.trigger_seq, outcome.result.part_id), "")
+        """The job that this outcome would have answered, had it not been given up; empty for none."""
+        if outcome.seat is Seat.MACHINE_VISION and _key(outcome) in self._late:
+            return self._late.pop(_key(outcome))[0]
+        late = self._late_foreign.pop(outcome.result.result_seq, "")
+        if not late:
+            self._late_foreign.clear()  # outcomes come in order: the others will not come any more
+        return late
 
     def pop_foreign(self) -> Job | None:
         """The oldest job of another's that is open: its outcome has come."""
@@ -119,10 +132,13 @@ class JobBook:
     def give_up(self, job: Job) -> None:
         """The job ends without the station's answer; that answer may still come."""
         self.close(job)
-        if job.own and job.phase is not Phase.WAITING:
-            self._late[job.key] = job.id
-            while len(self._late) > REMEMBERED:
-                self._late.popitem(last=False)
+        if not job.own:
+            self.ended_newest = job.newest
+            if len(self._late_foreign) >= REMEMBERED:
+                self._late_foreign.clear()
+            self._late_foreign[next_seq(job.newest)] = job.id
+        elif job.phase is not Phase.WAITING:
+            self._late[job.key] = job.id, self.count
 
     def overdue(self, now: float) -> list[Job]:
         """Open jobs whose time is over; more of another's than can be open at once count as well."""
@@ -134,4 +150,9 @@ class JobBook:
 
     def _next_id(self) -> str:
         self.count += 1
+        self._late = {key: late for key, late in self._late.items() if self.count - late[1] <= REMEMBERED}
         return f"{self.prefix}-{self.count}"
+
+
+def _key(outcome: Outcome) -> Key:
+    return outcome.result.trigger_seq, outcome.result.part_id, outcome.serial.strip()

@@ -63,10 +63,10 @@ class Rig:
 
     def drivers_only(self) -> None:
         """Who drives is told; outcomes stay behind."""
-        later = [what for what in self.station.told if isinstance(what, Outcome)]
-        self.station.told = [what for what in self.station.told if isinstance(what, Seat)]
+        told = self.station.told
+        self.station.told = [what for what in told if isinstance(what, Seat)]
         self.tell()
-        self.station.told = later
+        self.station.told = [what for what in told if isinstance(what, Outcome)]
 
     def show(self) -> None:
         """The station's words reach the machine."""

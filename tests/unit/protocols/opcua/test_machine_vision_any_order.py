@@ -37,9 +37,9 @@ class AnyOrder(RuleBasedStateMachine):
 
     jobs = Bundle("jobs")
 
-    @initialize(overlap=st.booleans(), slow=st.booleans(), shared=st.booleans())
-    def begin(self, overlap: bool, slow: bool, shared: bool) -> None:
-        cycle = replace(CYCLE, overlap=overlap, always_enabled=not shared)
+    @initialize(overlap=st.booleans(), slow=st.booleans(), shared=st.booleans(), deadline=st.sampled_from([1.0, 60.0]))
+    def begin(self, overlap: bool, slow: bool, shared: bool, deadline: float) -> None:
+        cycle = replace(CYCLE, overlap=overlap, always_enabled=not shared, deadline=deadline)
         self.rig = Rig(PlayedStation(cycle, loads=not slow), replace(SETTINGS, shared=shared))
         self.looked = 0
         self.outer, self.inner = 1, 0
@@ -78,6 +78,45 @@ class AnyOrder(RuleBasedStateMachine):
         self.rig.station.tick(self.rig.now)
         self.rig.machine.tick(self.rig.now)
 
+    # ------------------------------------------------------------ the ways into the interesting states, whole
+
+    @rule()
+    def our_turn(self) -> None:
+        """The methods have the station, and nothing is wrong with it."""
+        self.well()
+        self.rig.write(enable=False)
+        self.rig.carry()
+        self.rig.machine.select_mode_automatic("s1", self.rig.now)
+        self.rig.carry()
+
+    @rule()
+    def plcs_turn(self) -> None:
+        """The PLC has the station, and nothing is wrong with it."""
+        self.well()
+        self.rig.station.take_away(self.rig.now)
+        self.rig.write(enable=True)
+        self.rig.carry()
+
+    @rule(target=jobs, part=st.sampled_from(["7", "A", "B"]), forever=st.booleans())
+    def start_and_trigger(self, part: str, forever: bool) -> object:
+        reply = self.start("s1", part, forever)
+        self.rig.carry()
+        return reply
+
+    @rule(judgement=st.sampled_from([Judgement.OK, Judgement.NG]))
+    def whole_job(self, judgement: Judgement) -> None:
+        """A job of whoever drives, with everything carried but for the outcome."""
+        self.start("s1", "A", False)
+        self.rig.write(trigger=True, part=5)
+        self.rig.carry()
+        self.rig.station.expose()
+        self.rig.station.finish(judgement, self.rig.now)
+
+    def well(self) -> None:
+        self.rig.machine.silent(False, self.rig.now)
+        for code in FAULTS:
+            self.rig.station.fault(code, False)
+
     # ------------------------------------------------------------ what the PLC and the station do
 
     @rule(on=st.booleans())
@@ -87,6 +126,10 @@ class AnyOrder(RuleBasedStateMachine):
     @rule(part=st.integers(1, 9))
     def plc_triggers(self, part: int) -> None:
         self.rig.write(trigger=True, part=part)
+
+    @rule(part=st.integers(1, 9))
+    def tag_triggers(self, part: int) -> None:
+        self.rig.station.tag(part, self.rig.now)
 
     @rule(code=st.sampled_from([1, 3, 4]), recipe=st.sampled_from([1, 2, 9]))
     def plc_commands(self, code: int, recipe: int) -> None:
@@ -127,7 +170,6 @@ class AnyOrder(RuleBasedStateMachine):
     def outer_method(self, session: str, what: str) -> None:
         getattr(self.rig.machine, what)(session, self.rig.now)
 
-    @rule(target=jobs, session=SESSIONS, part=st.sampled_from(["", "7", "A", "B"]), forever=st.booleans())
     def start(self, session: str, part: str, forever: bool) -> object:
         machine = self.rig.machine
         call = machine.start_continuous if forever else machine.start_single_job
@@ -138,6 +180,10 @@ class AnyOrder(RuleBasedStateMachine):
         if forever:
             self.continuous.add(reply.job_id)
         return reply.job_id
+
+    @rule(target=jobs, part=st.sampled_from(["", "7", "A", "B"]), forever=st.booleans())
+    def only_start(self, part: str, forever: bool) -> object:
+        return self.start("s2", part, forever)
 
     @rule(session=SESSIONS, what=st.sampled_from(["stop", "abort"]))
     def end(self, session: str, what: str) -> None:
@@ -215,11 +261,9 @@ class AnyOrder(RuleBasedStateMachine):
         if not hasattr(self, "rig"):
             return
         rig = self.rig
-        rig.machine.silent(False, rig.now)
+        self.well()
         for session in ("s1", "s2"):
             rig.machine.session_closed(session, rig.now)
-        for code in FAULTS:
-            rig.station.fault(code, False)
         rig.write(enable=False)
         rig.wait(12.0, 0.1)
         self.every_event_is_legal()
@@ -232,5 +276,5 @@ class AnyOrder(RuleBasedStateMachine):
         assert len(rig.machine.results) <= SETTINGS.results
 
 
-AnyOrder.TestCase.settings = settings(max_examples=120, stateful_step_count=60, deadline=None)
+AnyOrder.TestCase.settings = settings(max_examples=60, stateful_step_count=50, deadline=None)
 TestAnyOrder = AnyOrder.TestCase

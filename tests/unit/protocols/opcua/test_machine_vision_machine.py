@@ -226,6 +226,57 @@ def test_with_overlap_ready_comes_before_the_result_and_jobs_are_not_mixed_up() 
     assert told == [(first, "A", False), (second, "B", True)]
 
 
+def test_an_abort_does_not_reach_the_job_that_is_started_next(rig: Rig) -> None:
+    ready(rig)
+    rig.machine.start_single_job("s1", PART, rig.now)
+    rig.carry()
+    rig.machine.abort("s1", rig.now)
+    assert rig.machine.start_single_job("s1", PART, rig.now).good
+    rig.wait(0.3)
+    rig.judge()
+    rig.carry()
+    assert [r.state for r in rig.results] == [ResultState.ABORTED, ResultState.COMPLETED]
+
+
+def test_a_job_that_waits_when_a_fault_comes_is_not_triggered_afterwards() -> None:
+    rig = Rig(PlayedStation(CycleSettings(overlap=True, deadline=5.0)))
+    ready(rig)
+    rig.machine.start_single_job("s1", PART, rig.now)
+    rig.carry()
+    rig.machine.abort("s1", rig.now)
+    rig.collect()
+    rig.machine.start_single_job("s1", PART, rig.now)  # waits for the abort to end
+    rig.station.fault(Code.CAMERA_LINK, True)
+    rig.carry()
+    assert rig.machine.states.outer is State.ERROR
+    rig.station.fault(Code.CAMERA_LINK, False)
+    rig.wait(1.0)
+    assert [r.state for r in rig.results] == [ResultState.ABORTED] * 2
+    assert len(rig.station.outcomes) == 1
+
+
+def test_an_inspection_that_a_tag_asked_for_is_nobodys_job_but_its_own(rig: Rig) -> None:
+    ready(rig)
+    rig.station.tag(9, rig.now)
+    rig.carry()
+    mine = rig.machine.start_single_job("s1", PART, rig.now).job_id  # waits for Ready
+    rig.carry()
+    rig.judge(Judgement.NG)
+    rig.carry()
+    rig.judge(Judgement.OK)
+    rig.carry()
+    assert [(r.part.id, r.content.good) for r in rig.results] == [("9", False), ("DMX 0815", True)]
+    assert [r.job_id == mine for r in rig.results] == [False, True]
+
+
+def test_a_block_that_says_nothing_new_comes_before_the_first_edge(rig: Rig) -> None:
+    rig.carry()
+    rig.machine.select_mode_automatic("s1", rig.now)
+    (claim,) = rig.machine.take_commands()
+    rig.machine.driven(Seat.MACHINE_VISION, rig.now)
+    assert rig.machine.take_commands()[:1] == [claim]
+
+
 def test_results_are_acknowledged_so_that_the_queue_never_fills(rig: Rig) -> None:
     ready(rig)
     for _ in range(12):
@@ -307,7 +358,7 @@ def test_a_client_that_leaves_gives_the_station_back_after_a_while(rig: Rig) -> 
     rig.forget()
     rig.machine.session_closed("s1", rig.now)
     rig.wait(SETTINGS.session_grace / 2)
-    assert rig.station.seat is Seat.MACHINE_VISION
+    assert rig.numbers == []
     rig.wait(SETTINGS.session_grace)
     assert rig.station.seat is Seat.LINK
     assert rig.numbers == [410]
