@@ -253,7 +253,8 @@ class Machine(Execution):
             self._leave_execution(job)
         if self.states.executing:
             return
-        wanted = State.INITIALIZED if self.automatic and self._unprepared else place
+        changing = self.driver.ordering is not None
+        wanted = State.INITIALIZED if changing or (self.automatic and self._unprepared) else place
         if wanted is State.READY and self.states.inner is State.INITIALIZED and self._by_method:
             self.states.by(Cause.PREPARE_RECIPE)
         else:

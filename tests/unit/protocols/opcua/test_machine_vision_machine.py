@@ -269,6 +269,22 @@ def test_an_inspection_that_a_tag_asked_for_is_nobodys_job_but_its_own(rig: Rig)
     assert [r.job_id == mine for r in rig.results] == [False, True]
 
 
+def test_a_job_that_is_sent_is_not_answered_by_anothers_inspection() -> None:
+    rig = Rig(PlayedStation(CycleSettings(overlap=True)))
+    ready(rig)
+    rig.station.tag(9, rig.now)
+    rig.station.expose()
+    rig.carry()
+    mine = rig.machine.start_single_job("s1", PART, rig.now).job_id
+    rig.carry()
+    rig.station.finish(Judgement.OK, rig.now)
+    rig.carry()
+    rig.judge(Judgement.NG)
+    rig.carry()
+    assert [(r.part.id, r.content.good) for r in rig.results] == [("9", True), ("DMX 0815", False)]
+    assert [r.job_id == mine for r in rig.results] == [False, True]
+
+
 def test_a_block_that_says_nothing_new_comes_before_the_first_edge(rig: Rig) -> None:
     rig.carry()
     rig.machine.select_mode_automatic("s1", rig.now)
@@ -630,6 +646,14 @@ def test_a_recipe_is_prepared_by_the_stations_own_command(rig: Rig) -> None:
     assert rig.numbers == [650, 561]
     assert prepared(rig) == ["nut@1"]
     assert rig.machine.prepared == 2
+
+
+def test_no_job_is_started_between_two_recipes(rig: Rig) -> None:
+    ready(rig)
+    rig.machine.prepare_recipe("s1", BinaryId("2"), BinaryId(), rig.now)
+    assert rig.machine.start_single_job("s1", JobRequest(recipe=BinaryId("1")), rig.now).refusal is Refusal.STATE
+    rig.carry()
+    assert rig.machine.start_single_job("s1", JobRequest(recipe=BinaryId("2")), rig.now).good
 
 
 def test_a_recipe_that_fails_leaves_the_old_one_and_is_a_warning(rig: Rig) -> None:
