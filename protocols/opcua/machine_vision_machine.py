@@ -45,7 +45,7 @@ class Machine(Execution):
         self._by_method = False
         self._recipe_failed = self._degraded = 0
         self._recipe_told: int | None = None
-        self._held_until = -HOLD
+        self._held_until = self._stepped_at = -HOLD
         self._sessions: set[str] = set()
         self._release_at: float | None = None
 
@@ -101,7 +101,7 @@ class Machine(Execution):
 
     def deadline(self) -> float | None:
         """When `tick` has something to do."""
-        held = self._held_until if self._holding else None
+        held = self._held_until if self._holding and self._held_until > self._stepped_at else None
         times = (self.driver.deadline(), self.book.deadline(), self._release_at, held)
         return min((t for t in times if t is not None), default=None)
 
@@ -127,11 +127,14 @@ class Machine(Execution):
             return "the station has not shown anything yet"
         if not self.automatic and self.status.ready:
             return f"{self.seat.name} drives the station; set its Enable to 0 to let SelectModeAutomatic take it"
+        if self.status.not_ready_reason == Code.NOT_ENABLED:
+            return "nobody drives the station; SelectModeAutomatic takes it"
         return view.reason_text(self.status)
 
     # ------------------------------------------------------------ one step
 
     def _step(self, now: float) -> None:
+        self._stepped_at = now
         if self._outputs is not None:
             self.driver.scan(self._outputs, now)
         self._written(now)

@@ -74,6 +74,8 @@ class VisionMachine(Machine):
         """Something for which the station has to be ours first."""
         if self.stale:
             return self._no(goal, Refusal.SILENT, SILENT)
+        if self.status is None:
+            return self._no(goal, Refusal.SILENT, self.text)
         if self._driven_by_others:
             return self._no(goal, Refusal.STATE, f"{self.seat.name} drives the station")
         if self._goal is not None:
