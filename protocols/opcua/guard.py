@@ -107,6 +107,7 @@ class Connection(OPCUAProtocol):
         """It has read."""
         self._writable.set()
         self._stuck = None
+        self._since = self._clock() if self._in else None
 
     def data_received(self, data: bytes) -> None:
         """Queue whole chunks; the first that cannot be one ends the connection."""
@@ -166,10 +167,11 @@ class Connection(OPCUAProtocol):
         served = self._served
         if self._in_session():
             self._alone = now
-        if self._since is not None and now - self._since > patience.frame:
-            return f"did not end a message within {patience.frame:g} s"
         if (self._stuck is not None and now - self._stuck > patience.frame) or self._unread() > UNREAD_MOST:
             return "does not read its answers"
+        read = self._reading and self._stuck is None
+        if read and self._since is not None and now - self._since > patience.frame:
+            return f"did not end a message within {patience.frame:g} s"
         if served is None or not served.channel.greeted:
             return f"did not say hello within {patience.hello:g} s" if now - self.born > patience.hello else ""
         if not served.channel.is_open():
@@ -217,3 +219,4 @@ class Connection(OPCUAProtocol):
         elif not self._reading and waiting < RESUME:
             transport.resume_reading()
             self._reading = True
+            self._since = self._clock() if self._in else None

@@ -35,7 +35,7 @@ class Telling:
 
     def __init__(self, on_event: OnEvent, name: str, clock: Callable[[], float] = time.monotonic) -> None:
         self._on_event = on_event
-        self._name = name
+        self.name = name
         self._clock = clock
         self._told: dict[tuple[int, str, str], float] = {}
         self._began = -AGAIN_S
@@ -59,7 +59,7 @@ class Telling:
         self._told[what] = now
         while len(self._told) > REMEMBERED:
             del self._told[next(iter(self._told))]
-        self._on_event(code, f"{self._name}: client {peer} {why}")
+        self._on_event(code, f"{self.name}: client {peer} {why}")
 
 
 class Listener:

@@ -108,6 +108,7 @@ class HardenedServer:
         transport = TransportLimits(CHUNK, CHUNK, self.config.limits.chunks, self.config.limits.message_kib * 1024)
         await self.listener.bind(server.iserver, server._policies, transport)
         self.port = self.listener.port
+        self.name = self.tell.name = f"opcua server {self.config.host}:{self.port}"
         server.set_endpoint(self.url)
         await server._setup_server_nodes()
         space.only_anonymous_without_security(server)

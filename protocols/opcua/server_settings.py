@@ -89,9 +89,9 @@ class OpcUaLimits(Settings):
     """Values that wait for a client in one monitored item; then the oldest goes, and the overflow bit says so."""
     operations: int = Field(1_000, ge=10, le=100_000)
     """Nodes in one request."""
-    message_kib: int = Field(1_024, ge=64, le=65_536)
-    """KiB of one request."""
-    chunks: int = Field(64, ge=1, le=4_096)
+    message_kib: int = Field(4_096, ge=64, le=65_536)
+    """KiB of one request, once somebody has logged in; 64 before."""
+    chunks: int = Field(100, ge=1, le=4_096)
     """Chunks of one request."""
     shortest_interval_ms: float = Field(10.0, ge=1, le=10_000)
     """Milliseconds of the shortest publishing interval."""

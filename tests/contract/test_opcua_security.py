@@ -30,6 +30,11 @@ async def rig(papers: Papers, tmp_path_factory: pytest.TempPathFactory) -> Async
         yield rig
 
 
+@pytest.fixture(autouse=True)
+def afresh(rig: Rig) -> None:
+    rig.forget()
+
+
 POLICIES = [
     security_policies.SecurityPolicyBasic256Sha256,
     security_policies.SecurityPolicyAes128Sha256RsaOaep,
@@ -161,6 +166,7 @@ async def test_e04_a_mode_that_is_not_offered_cannot_be_had(rig: Rig) -> None:
     await rig.refused(await rig.client("otto", mode=ua.MessageSecurityMode.Sign))
 
 
+TURNED_AWAY = ("BadUserAccessDenied", "BadIdentityTokenRejected", "BadIdentityTokenInvalid", "BadRequestTooLarge")
 LOGINS = [
     ("", ""),
     ("admin", "admin"),
@@ -176,14 +182,12 @@ LOGINS = [
 
 @pytest.mark.parametrize(("user", "password"), LOGINS)
 async def test_e06_nobody_gets_in_who_is_not_named(rig: Rig, user: str, password: str) -> None:
-    rig.hardened.users.attempts.succeeded("127.0.0.1")
     found = await rig.refused(await rig.client(user, password))
-    assert found in ("BadUserAccessDenied", "BadIdentityTokenRejected", "UaError", "BadIdentityTokenInvalid")
+    assert found in TURNED_AWAY
 
 
 async def test_e06_wrong_passwords_cost_their_address_time_and_then_the_right_one_works(rig: Rig) -> None:
     attempts = rig.hardened.users.attempts
-    attempts.succeeded("127.0.0.1")
     for _ in range(4):
         await rig.refused(await rig.client("otto", "wrong"))
     assert attempts.waits("127.0.0.1", asyncio.get_running_loop().time()) > 0

@@ -18,6 +18,8 @@ SHORTEST_S, LONGEST_S = 10.0, 3600.0
 SMALLEST = 8192
 """Bytes of a buffer that everybody must have (Part 6 §7.1.2.3)."""
 LONGEST_URL = 4096
+STRANGERS = 65_536
+"""Bytes of a message of who is not logged in: a login with its chain of certificates has 16 KiB."""
 GRACE = 1.25
 """How long a token is taken beyond its life (Part 4 §5.6.2)."""
 
@@ -36,6 +38,11 @@ class Agreed(TransportLimits):
 
     largest_answer: int = 0
     """Bytes; 0 = the client takes any."""
+    known: bool = False
+    """Whether somebody has logged in; until then a message is bounded by STRANGERS."""
+
+    def is_msg_size_within_limit(self, sz: int) -> bool:
+        return super().is_msg_size_within_limit(sz) and (self.known or sz <= STRANGERS)
 
     def create_acknowledge_and_set_limits(self, msg: ua.Hello) -> ua.Acknowledge:
         if msg.ReceiveBufferSize < SMALLEST or msg.SendBufferSize < SMALLEST:

@@ -28,7 +28,7 @@ class Items(MonitoredItemService):
         results: list[ua.MonitoredItemCreateResult] = []
         for item in params.ItemsToCreate:
             if _null(item.RequestedParameters.Filter):
-                item.RequestedParameters.Filter = None  # type: ignore[assignment]
+                item.RequestedParameters.Filter = None
             wrong = self._wrong(item.ItemToMonitor, item.RequestedParameters.Filter)
             if wrong:
                 results.append(ua.MonitoredItemCreateResult(StatusCode=status(wrong)))
@@ -71,7 +71,7 @@ class Items(MonitoredItemService):
             return ua.MonitoredItemModifyResult(StatusCode=status("BadMonitoredItemIdInvalid"))
         wanted = params.RequestedParameters
         if _null(wanted.Filter):
-            wanted.Filter = None  # type: ignore[assignment]
+            wanted.Filter = None
         if wanted.Filter is not None and (wrong := self._wrong(found.read_value_id, wanted.Filter)):
             return ua.MonitoredItemModifyResult(StatusCode=status(wrong))
         if isinstance(wanted.Filter, ua.EventFilter) and found.where_clause_evaluator is not None:

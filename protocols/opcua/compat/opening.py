@@ -164,5 +164,5 @@ def _take_over(connection: Processor, session: Session) -> None:
     if former is not None and former is not connection:
         former.session = None
     session.processor, connection.session = connection, session
-    connection._closing = False
+    connection.agreed.known, connection._closing = True, False
     session.answers_by(connection, *session.own_subscriptions())

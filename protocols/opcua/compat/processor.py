@@ -70,6 +70,11 @@ class Processor(UaProcessor):
         self.failed_logins = 0
 
     @property
+    def agreed(self) -> Agreed:
+        """What both sides take."""
+        return self._limits
+
+    @property
     def channel(self) -> Channel:
         """The channel of this connection."""
         return self._connection
