@@ -6,7 +6,7 @@ import asyncio
 import gc
 import signal
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -31,6 +31,7 @@ from gateway.worker_team import Spawn
 from gateway.workers import WorkerPool
 from protocols import links
 from protocols.carried import CarriedConfig
+from protocols.devices import OpcUaDeviceConfig
 from protocols.link import Link
 from protocols.modbus.rtu_settings import ModbusRtuServerConfig
 from protocols.modbus.server_settings import ModbusServerConfig
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from gateway.station_tags import StationTags
     from gateway.tags import TagBook
     from protocols.settings import OnEvent
+    from protocols.tag_sources import Source, TagSink
 
 FAREWELL = 0.25
 """Seconds the links stay up after the outputs went invalid, so that a polling PLC sees it."""
@@ -101,7 +103,21 @@ class Gateway:
         for config, station in zip(self.config.stations, self.stations, strict=True):
             self._equipment.append(StationTags(config.tags, self.tags, station))
             station.equip(self._equipment[-1])
-        self.tags.build(sharing)
+        self.tags.build(sharing, self._remote)
+
+    def _remote(
+        self, config: OpcUaDeviceConfig, sink: TagSink, refresh: Mapping[str, float], first: tuple[str, ...]
+    ) -> Source:
+        """A device that the client process serves."""
+        from gateway.carrier_tags import CarrierTagSource
+        from gateway.opcua.wire import CarriedDevice
+
+        if self.carriers is None:
+            raise AssertionError(f"no carrier was made for device {config.name}")
+        source = CarrierTagSource(config.name, config.definitions(), sink)
+        device = CarriedDevice(config.name, config.model_dump(mode="json"), dict(refresh), first)
+        self.carriers.add_device(source, device)
+        return source
 
     async def run(self) -> None:
         """Serve until `stop` is set; LinkError, HistoryError or GaveUpError when that is impossible."""
@@ -180,7 +196,9 @@ class Gateway:
 def _carriers(loaded: Loaded, boot_id: int, on_event: OnEvent) -> Carriers | None:
     """The carrier processes; imported here, as a gateway that has none starts without."""
     config = loaded.config
-    if config.opcua is None and not any(isinstance(station.link, CarriedConfig) for station in config.stations):
+    carried = [station.link for station in config.stations if isinstance(station.link, CarriedConfig)]
+    devices = [device for device in config.devices if isinstance(device, OpcUaDeviceConfig)]
+    if config.opcua is None and not carried and not devices:
         return None
     from gateway.carriers import Carriers
     from gateway.facts import station_facts

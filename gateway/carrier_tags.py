@@ -13,7 +13,7 @@ from protocols.faults import Code
 from protocols.tags import Tag, TagValue, Value
 
 if TYPE_CHECKING:
-    from protocols.modbus.tag_source import TagSink
+    from protocols.tag_sources import TagSink
 
 
 class CarrierTagSource:

@@ -119,14 +119,16 @@ def _check(options: argparse.Namespace) -> int:
 
 def _map(options: argparse.Namespace) -> int:
     from gateway import config, map
-    from gateway.station_facts import facts_of
+    from gateway.facts import station_facts
 
     try:
         loaded = config.read(options.file) if options.opcua else None
         settings = loaded.config if loaded else config.load(options.file)
     except config.ConfigError as error:
         return _refuse(error)
-    shown = [facts_of(station, loaded.recipes[station.name]) for station in settings.stations] if loaded else []
+    shown = (
+        [station_facts(station.name, loaded.recipes[station.name]) for station in settings.stations] if loaded else []
+    )
     write = map.write_csv if options.format == "csv" else map.write_markdown
     write(settings, sys.stdout, shown)
     return 0

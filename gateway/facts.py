@@ -10,7 +10,7 @@ from gateway.recipe import Recipe
 from protocols.station_view import RecipeFacts, StationFacts
 
 
-def station_facts(name: str, recipes: Iterable[Recipe], boot_id: int, config_crc: int) -> StationFacts:
+def station_facts(name: str, recipes: Iterable[Recipe], boot_id: int = 0, config_crc: int = 0) -> StationFacts:
     """The facts of a station with these recipes, in the order of their numbers."""
     ordered = sorted(recipes, key=lambda recipe: recipe.number)
     return StationFacts(name, tuple(recipe_facts(recipe) for recipe in ordered), boot_id, config_crc)

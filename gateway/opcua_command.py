@@ -55,13 +55,13 @@ def _export(options: argparse.Namespace) -> int:
     import subprocess
 
     from gateway import config
-    from gateway.station_facts import facts_of
+    from gateway.facts import station_facts
 
     try:
         loaded = config.read(options.file)
     except config.ConfigError as error:
         return _refuse(str(error))
-    stations = [facts_of(station, loaded.recipes[station.name]) for station in loaded.config.stations]
+    stations = [station_facts(station.name, loaded.recipes[station.name]) for station in loaded.config.stations]
     try:
         text = _nodeset(stations)
         if options.out is None:

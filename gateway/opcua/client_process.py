@@ -12,6 +12,8 @@ from gateway.opcua.watched import Carried
 from protocols.carried import CarriedConfig
 from protocols.link import LinkError
 from protocols.links import AnyLink, LinkConfig
+from protocols.opcua.device_settings import OpcUaDeviceConfig
+from protocols.opcua.tag_source import OpcUaTagSource
 from protocols.station_view import Seat
 
 
@@ -25,6 +27,10 @@ async def build(outside: Outside) -> Built:
             raise LinkError(f"{station.facts.name}: {config.kind} is no link of this process")
         carried.append(Carried(number, Seat.LINK, config.build(outside.event)))
     sources: dict[str, Source] = {}
+    for device in outside.start.devices:
+        known = OpcUaDeviceConfig.model_validate(device.config)
+        sink = outside.sink(device.name)
+        sources[device.name] = OpcUaTagSource(known, sink, device.refresh, device.first, outside.event)
     return Built(carried, sources=sources, text=f"{len(carried)} links, {len(sources)} devices")
 
 

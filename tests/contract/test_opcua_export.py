@@ -9,8 +9,8 @@ import pytest
 
 from gateway import cli, opcua_command
 from gateway.config import read
+from gateway.facts import station_facts
 from gateway.opcua.nodeset_process import facts
-from gateway.station_facts import facts_of
 
 DEMO = Path(__file__).parents[2] / "configs" / "demo.yaml"
 
@@ -23,7 +23,7 @@ def test_a_configuration_becomes_a_file(tmp_path: Path) -> None:
     assert text.startswith('<?xml version="1.0" encoding="utf-8"?>\n')
     assert f'NodeId="ns=1;s={station.name}.Command.TRIGGER_SEQ"' in text
     assert '<RequiredModel ModelUri="http://opcfoundation.org/UA/"' in text
-    (known,) = [facts_of(station, recipes) for recipes in read(DEMO).recipes.values()]
+    (known,) = [station_facts(station.name, recipes) for recipes in read(DEMO).recipes.values()]
     for recipe in known.recipes:
         for name in recipe.values:
             assert f'NodeId="ns=1;s={station.name}.Result.Values.{name}"' in text
@@ -31,7 +31,7 @@ def test_a_configuration_becomes_a_file(tmp_path: Path) -> None:
 
 def test_a_station_arrives_as_it_was_told() -> None:
     (station,) = read(DEMO).config.stations
-    told = facts_of(station, read(DEMO).recipes[station.name])
+    told = station_facts(station.name, read(DEMO).recipes[station.name])
     text = json.dumps(asdict(told), default=lambda data: data.hex())
     arrived = facts(json.loads(text))
     assert arrived.name == told.name
