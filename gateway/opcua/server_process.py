@@ -48,7 +48,7 @@ async def build(outside: Outside, make_server: MakeServer) -> Built:
     """The server with the faces of all stations, not listening yet."""
     start = outside.start
     config = OpcUaServerConfig.model_validate(start.server or {})
-    server = await make_server(config, Path(start.data_dir), outside.event)
+    server = await make_server(config, Path(start.data_dir) / "opcua", outside.event)
     carried: list[Carried] = []
     for number, station in enumerate(start.stations):
         for seat, face in server.faces(station.facts, station.seats, outside.event):
