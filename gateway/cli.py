@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from gateway import cert_command
+from gateway import cert_command, opcua_command
 
 EPILOG = """\
 first steps:
@@ -59,6 +59,7 @@ def _parser() -> argparse.ArgumentParser:
     schema.add_argument("--recipe", action="store_true", help="of recipe.yaml instead")
     schema.set_defaults(command=_schema)
     cert_command.add(commands)
+    opcua_command.add(commands)
     plc_command.add(commands)
     demo = commands.add_parser("demo", help="run a simulated line: parts, PLC, gateway, verdicts", add_help=False)
     demo.set_defaults(command=_demo)
