@@ -8,12 +8,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gateway import opcua_user
+
 if TYPE_CHECKING:
     from protocols.station_view import StationFacts
 
 Command = Callable[[argparse.Namespace], int]
 
 EPILOG = """\
+  gateway opcua user otto --role operator
   gateway opcua browse opc.tcp://192.168.0.10:4840 --insecure
   gateway opcua read opc.tcp://192.168.0.10:4840 "ns=2;s=press-1.Status.STATUS" --user viewer ...
   gateway opcua export configs/demo.yaml --out stations.NodeSet2.xml
@@ -23,7 +26,7 @@ EXPORT_SECONDS = 120
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add `opcua` and its commands to the command line."""
-    text = "look into an OPC UA server; export our own address space"
+    text = "users of our OPC UA server; look into any server; export our own address space"
     parser = commands.add_parser(
         "opcua", help=text, description=text, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -40,6 +43,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     export.add_argument("file", type=Path, metavar="FILE", help="the configuration, such as configs/demo.yaml")
     export.add_argument("--out", type=Path, metavar="FILE", help="where to; else on the terminal")
     export.set_defaults(command=_export)
+    opcua_user.add(below)
 
 
 def _look(options: argparse.Namespace) -> int:

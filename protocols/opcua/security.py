@@ -11,7 +11,7 @@ import socket
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -48,6 +48,8 @@ class Own:
     certificate: x509.Certificate
     key: rsa.RSAPrivateKey
     path: Path
+    uri: str = ""
+    """The application that it names."""
 
 
 def host_names(config: OpcUaServerConfig) -> tuple[str, ...]:
@@ -57,14 +59,13 @@ def host_names(config: OpcUaServerConfig) -> tuple[str, ...]:
     return (socket.gethostname(),) if config.host in EVERYWHERE else (config.host,)
 
 
-def application_uri(config: OpcUaServerConfig) -> str:
-    """Which application this is: it stands in the certificate as well."""
+def self_made_uri(config: OpcUaServerConfig) -> str:
+    """Which application this is, where no certificate says so."""
     return config.application_uri or f"urn:{socket.gethostname()}:vision-plc-gateway"
 
 
 def own(config: OpcUaServerConfig, data: Path, on_event: OnEvent) -> Own:
     """The configured certificate, or the self-made one in `data`, made now if need be; raises LinkError."""
-    uri = application_uri(config)
     if config.certificate is not None and config.key is not None:
         found = _load(config.certificate, config.key)
     else:
@@ -75,13 +76,14 @@ def own(config: OpcUaServerConfig, data: Path, on_event: OnEvent) -> Own:
             print_ = appcert.fingerprint(_load(certificate, key).certificate)
             on_event(Code.NONE, f"opcua server {config.place} {text}; clients are asked to trust SHA-256 {print_}")
         found = _load(certificate, key)
-    if uri not in appcert.uris(found.certificate):
-        named = ", ".join(appcert.uris(found.certificate)) or "none"
+    named = appcert.uris(found.certificate)
+    uri = config.application_uri or (self_made_uri(config) if config.certificate is None else next(iter(named), ""))
+    if uri not in named:
         raise LinkError(
-            f"{found.path}: names the application {named}, and this server is {uri}; give that as application_uri, "
-            f"or {_MAKE} and --uri {uri}"
+            f"{found.path}: names the application {', '.join(named) or 'none'}, and this server is {uri or 'any'}; "
+            f"leave out application_uri, or {_MAKE}"
         )
-    return found
+    return replace(found, uri=uri)
 
 
 def _load(certificate: Path, key: Path) -> Own:
@@ -105,7 +107,7 @@ def _load(certificate: Path, key: Path) -> Own:
 
 def _make(config: OpcUaServerConfig, certificate: Path, key: Path) -> None:
     names = dict.fromkeys((*host_names(config), socket.gethostname()))
-    made = self_signed(config.application_name, application_uri(config), tuple(names))
+    made = self_signed(config.application_name, self_made_uri(config), tuple(names))
     pem = serialization.Encoding.PEM
     secret = made[1].private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     try:

@@ -21,7 +21,7 @@ from protocols.opcua.compat import Caller, Role
 from protocols.opcua.compat.subscriptions import Subscription
 from protocols.opcua.guard import Patience
 from protocols.opcua.listener import Listener, Telling
-from protocols.opcua.security import Security, application_uri, host_names
+from protocols.opcua.security import Security, host_names
 from protocols.opcua.server_settings import OpcUaServerConfig
 from protocols.opcua.users import Users
 from protocols.settings import OnEvent
@@ -82,7 +82,7 @@ class HardenedServer:
         """Build the address space, with the namespaces at their indices; once."""
         if self._prepared:
             return
-        server, uri = self.server, application_uri(self.config)
+        server, uri = self.server, self.security.own.uri
         await server.init()
         server.set_server_name(self.config.application_name)
         server.product_uri, server.manufacturer_name = PRODUCT_URI, MANUFACTURER

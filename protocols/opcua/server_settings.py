@@ -119,7 +119,7 @@ class OpcUaServerConfig(Settings):
     """Names and addresses by which clients reach it, the best first. Left out: host, or this computer's name."""
     application_name: str = Field("Vision PLC gateway", min_length=1, max_length=100)
     application_uri: Annotated[str, AfterValidator(_uri)] = ""
-    """As in its certificate. Left out: urn:NAME:vision-plc-gateway with this computer's name."""
+    """Left out: that of its certificate; of a self-made one, urn:NAME:vision-plc-gateway with this computer's name."""
     certificate: Path | None = None
     """Its certificate (PEM, RSA). Left out: one of its own making, in opcua/own of data_dir."""
     key: Path | None = None

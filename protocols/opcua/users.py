@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from cryptography import x509
-from cryptography.exceptions import InvalidKey
-from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from protocols.link import LinkError
 from protocols.modbus import certificate as reading
 from protocols.opcua.compat import LoggedIn, Login, Role
+from protocols.opcua.passwords import hashed, matches
 from protocols.opcua.server_settings import OpcUaUser
 
-MEMORY_KIB, ROUNDS, LANES = 19_456, 2, 1
-"""Source: OWASP Password Storage Cheat Sheet, Argon2id."""
 AT_ONCE = 2
 """Passwords that are checked at the same time: each takes a thread and 19 MiB."""
 WAITING = 16
@@ -29,13 +25,6 @@ FREE, FIRST_S, LONGEST_S = 3, 1.0, 300.0
 """Wrong passwords of one address without a pause; then so many seconds, twice as many each time."""
 REMEMBERED = 1024
 _ROLES = {"viewer": Role.VIEWER, "operator": Role.OPERATOR, "engineer": Role.ENGINEER}
-
-
-def hashed(password: str) -> str:
-    """The argon2id hash of a password as it stands in the configuration; about 40 ms."""
-    kdf = Argon2id(salt=os.urandom(16), length=32, iterations=ROUNDS, lanes=LANES, memory_cost=MEMORY_KIB)
-    found: str = kdf.derive_phc_encoded(password.encode())
-    return found
 
 
 @dataclass(slots=True)
@@ -72,7 +61,9 @@ class Users:
         """`refused` is told of who was not let in: address, status, why. Raises LinkError for a certificate file."""
         self._anonymous = anonymous
         self._refused = refused
-        self._hashes = {user.name: (user.password_hash, _ROLES[user.role]) for user in users if user.password_hash}
+        self._hashes: dict[str, tuple[str, Role]] = {
+            user.name: (user.password_hash, _ROLES[user.role]) for user in users if user.password_hash
+        }
         self._certificates = {_der(user): (user.name, _ROLES[user.role]) for user in users if user.certificate}
         self._dummy = hashed("")
         self._pool = ThreadPoolExecutor(AT_ONCE, "opcua-password")
@@ -124,7 +115,7 @@ class Users:
         self._waiting += 1
         try:
             right = await asyncio.get_running_loop().run_in_executor(
-                self._pool, _matches, login.password or "", known[0] if known else self._dummy
+                self._pool, matches, login.password or "", known[0] if known else self._dummy
             )
         finally:
             self._waiting -= 1
@@ -135,14 +126,6 @@ class Users:
         rest = f"; that address waits {pause:g} s" if pause else ""
         self._refused(address, "BadUserAccessDenied", f"logs in with a wrong name or password{rest}")
         return None
-
-
-def _matches(password: str, known: str | None) -> bool:
-    try:
-        Argon2id.verify_phc_encoded(password.encode(), known or "")
-    except (InvalidKey, ValueError):
-        return False
-    return True
 
 
 def _der(user: OpcUaUser) -> bytes:

@@ -16,9 +16,10 @@ from asyncua.crypto.uacrypto import CertProperties
 from protocols.opcua import compat
 from protocols.opcua.compat import Caller, Role
 from protocols.opcua.compat.names import named
+from protocols.opcua.passwords import hashed
 from protocols.opcua.server import STATIONS, HardenedServer
 from protocols.opcua.server_settings import OpcUaServerConfig
-from protocols.opcua.users import AT_ONCE, hashed
+from protocols.opcua.users import AT_ONCE
 from tests.opcua_papers import URI, Paper, Papers
 
 NODES = 2

@@ -17,7 +17,7 @@ from asyncua import ua
 from protocols.faults import Code
 from protocols.link import LinkError
 from protocols.opcua.compat.names import numeric
-from protocols.opcua.security import Own, Security, application_uri
+from protocols.opcua.security import Own, Security
 from protocols.opcua.server import HardenedServer
 from protocols.opcua.server_settings import OpcUaServerConfig
 from tests.contract.opcua_rig import Rig
@@ -193,9 +193,8 @@ async def test_a_certificate_that_cannot_be_ours_is_one_sentence_with_its_cure(t
             HardenedServer(config, data=tmp_path, on_event=lambda *_: None)
         return str(caught.value)
 
-    assert "names the application urn:plant:gateway, and this server is urn:" in refused(
-        _given(tmp_path, papers.make("a", uri=URI))
-    )
+    other = _given(tmp_path, papers.make("a", uri=URI), application_uri="urn:plant:other")
+    assert "names the application urn:plant:gateway, and this server is urn:plant:other" in refused(other)
     config = _given(tmp_path, papers.make("a", uri=URI), application_uri=URI)
     papers.make("b", uri=URI).save(tmp_path, "b")
     (tmp_path / "given.key").write_bytes((tmp_path / "b.key").read_bytes())
@@ -215,4 +214,4 @@ async def test_the_self_made_certificate_is_made_once_and_its_key_is_its_owners_
     assert len(events) == 1
     assert "clients are asked to trust SHA-256" in events[0][1]
     assert (tmp_path / "own" / "server.key").stat().st_mode & 0o777 == 0o600
-    assert application_uri(OpcUaServerConfig()) == f"urn:{socket.gethostname()}:vision-plc-gateway"
+    assert first.own.uri == f"urn:{socket.gethostname()}:vision-plc-gateway"
