@@ -25,7 +25,7 @@ from protocols.opcua.machine_vision_execution import MachineSettings
 from protocols.opcua.machine_vision_identity import configuration
 from protocols.opcua.machine_vision_methods import Methods
 from protocols.opcua.machine_vision_nodes import SystemNodes, build
-from protocols.opcua.machine_vision_records import ConditionChanged, Diagnostic, Event, SafetyReported, Told
+from protocols.opcua.machine_vision_records import ConditionChanged, Diagnostic, Event, Grade, SafetyReported, Told
 from protocols.opcua.machine_vision_requests import VisionMachine
 from protocols.opcua.machine_vision_structures import Structures, V, scalar, structure
 from protocols.opcua.model.install import Model
@@ -79,7 +79,7 @@ class MachineVisionFace:
         compat.bind_write(self._server, nodes.system.id("DiagnosticLevel"), self._set_level, role=Role.ENGINEER)
         compat.bind_condition_refresh(self._server)
         compat.on_session_closed(self._server, self._session_closed)
-        self._begin(nodes, methods.started)
+        self._begin(nodes, self._events, methods.started)
         self._show()
 
     # ------------------------------------------------------------ Link
@@ -154,12 +154,14 @@ class MachineVisionFace:
 
     # ------------------------------------------------------------ showing
 
-    def _begin(self, nodes: SystemNodes, started: float) -> None:
+    def _begin(self, nodes: SystemNodes, events: EventMaker, started: float) -> None:
         s = Structures(self._model)
         active = s.configuration(configuration(self._facts), started)
         nodes.show("ConfigurationManagement/ActiveConfiguration", structure(active))
         nodes.show("SafetyStateManagement/VisionSafetyTriggered", scalar(False, V.Boolean))
         nodes.show("SafetyStateManagement/VisionSafetyInformation", scalar("", V.String))
+        for grade in Grade:
+            nodes.condition(grade, events.condition_fields(self._machine.conditions.shown(grade)))
 
     def _show(self) -> None:
         nodes, machine = self._nodes, self._machine
@@ -190,7 +192,7 @@ class MachineVisionFace:
         if isinstance(event, ConditionChanged) and self._methods is not None:
             shown = event.shown
             self._methods.remember(event_id, shown.grade, shown.serial)
-            nodes.condition(shown.grade, made, events.condition_fields(shown))
+            nodes.condition(shown.grade, events.condition_fields(shown), made)
 
     # ------------------------------------------------------------ clients
 

@@ -57,6 +57,16 @@ _CONDITION = (
     "ErrorCode",
     "ErrorString",
 )
+_OF_EVENT = {
+    "EventId": V.ByteString,
+    "EventType": V.NodeId,
+    "SourceNode": V.NodeId,
+    "SourceName": V.String,
+    "Time": V.DateTime,
+    "ReceiveTime": V.DateTime,
+    "Message": V.LocalizedText,
+    "Severity": V.UInt16,
+}
 _OWN = ("Driver", "StatusText")
 _HAS_CONDITION = numeric(ua.ObjectIds.HasCondition)
 
@@ -85,22 +95,10 @@ class SystemNodes:
         self._machine(MACHINE, states.outer, states.last_outer)
         self._machine(AUTOMATIC, states.inner, states.last_inner)
 
-    def condition(self, grade: Grade, event: object, fields: Fields) -> None:
-        """The condition's object shows what its last event said."""
+    def condition(self, grade: Grade, fields: Fields, event: object = None) -> None:
+        """The condition's object shows what its last event said, if there was one."""
         instance = self.conditions[grade]
-        said: Fields = {
-            name: scalar(getattr(event, name), kind)
-            for name, kind in (
-                ("EventId", V.ByteString),
-                ("EventType", V.NodeId),
-                ("SourceNode", V.NodeId),
-                ("SourceName", V.String),
-                ("Time", V.DateTime),
-                ("ReceiveTime", V.DateTime),
-                ("Message", V.LocalizedText),
-                ("Severity", V.UInt16),
-            )
-        }
+        said = {} if event is None else {name: scalar(getattr(event, name), kind) for name, kind in _OF_EVENT.items()}
         for path, value in (fields | said).items():
             if path in instance.ids:
                 self._write(instance.id(path), value, "Good")

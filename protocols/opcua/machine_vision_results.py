@@ -6,6 +6,7 @@ import math
 from collections import OrderedDict, deque
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 from protocols.faults import Code
 from protocols.opcua.machine_vision_identity import NO_RECIPE, RecipeBook, configuration, external_recipe
@@ -89,8 +90,8 @@ class ResultStore:
     def page(self, wanted: ResultFilter, limit: int, start: int) -> tuple[bool, list[VisionResult]]:
         """At most `limit` (0 = as many as fit) results that match, from the `start`-th on; True: nothing follows."""
         size = min(limit or PAGE, PAGE)
-        found = _from(start, (r for r in self._results.values() if wanted.matches(r)))
-        page = [r for r, _ in zip(found, range(size), strict=False)]
+        found = islice((r for r in self._results.values() if wanted.matches(r)), start, None)
+        page = list(islice(found, size))
         return next(found, None) is None, page
 
     def open_handle(self) -> int:
@@ -105,13 +106,6 @@ class ResultStore:
             return False
         self._handles.remove(handle)
         return True
-
-
-def _from(start: int, found: Iterator[VisionResult]) -> Iterator[VisionResult]:
-    for _ in range(start):
-        if next(found, None) is None:
-            break
-    return found
 
 
 class ResultMaker:

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
+import pytest
 from asyncua import Client, Node, Server, ua
 from asyncua.crypto.permission_rules import User
 
@@ -17,7 +18,7 @@ from protocols.opcua.compat import LoggedIn, Role
 from protocols.opcua.machine_vision import MachineVisionFace
 from protocols.opcua.machine_vision_execution import MachineSettings
 from protocols.opcua.model.install import Model, install
-from protocols.signals import Command, Control, next_seq
+from protocols.signals import Command, Control, Judgement, next_seq
 from protocols.station_view import Outcome
 from tests.vision_station import FACTS, PlayedStation
 
@@ -25,6 +26,13 @@ STATIONS = "urn:vision-plc-gateway:stations"
 USERS = {"viewer": Role.VIEWER, "operator": Role.OPERATOR, "engineer": Role.ENGINEER}
 SETTINGS = MachineSettings(job_timeout=3.0, claim_timeout=0.5, command_timeout=5.0, session_grace=0.3)
 ROOT = "press-1.MachineVision"
+
+
+async def met(true: Callable[[], bool], seconds: float = 10.0) -> None:
+    """Wait for what nobody tells."""
+    async with asyncio.timeout(seconds):
+        while not true():  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
 
 
 class Users:
@@ -130,19 +138,15 @@ class Bench:
 
     @asynccontextmanager
     async def client(self, user: str) -> AsyncIterator[Vision]:
+        """A client of this user; left when the server has let go of its socket."""
+        server = self.server.bserver
+        assert server is not None
+        before = len(server.clients)
         client = Client(self.url, timeout=20)
         client.set_user(user)
         async with client:
             yield Vision(client, self.model)
-        await self.quiet()
-
-    async def quiet(self) -> None:
-        """The server has let go of all its clients' sockets."""
-        server = self.server.bserver
-        assert server is not None
-        async with asyncio.timeout(10):
-            while server.clients:  # noqa: ASYNC110 - asyncua tells nobody
-                await asyncio.sleep(0.01)
+        await met(lambda: len(server.clients) <= before)
 
 
 class Vision:
@@ -166,7 +170,7 @@ class Vision:
     async def call(self, path: str, *arguments: Any) -> Any:
         """Call a method; its outputs, one alone as it is."""
         above = path.rsplit("/", 1)[0]
-        return await self.node(above).call_method(self.node(path), *arguments)
+        return await self.node(above).call_method(self.node(path).nodeid, *arguments)
 
     def make(self, name: str, **fields: Any) -> Any:
         return ua.Variant(self.model.structure(name)(**fields), ua.VariantType.ExtensionObject)
@@ -184,7 +188,7 @@ def no_arguments(vision: Vision, **given: Any) -> list[Any]:
 async def served() -> AsyncIterator[Bench]:
     """A server on a free port of the loopback, without security: what is tested is what it shows."""
     compat.install()
-    server = Server(user_manager=Users())
+    server = Server(user_manager=Users())  # type: ignore[arg-type]
     await server.init()
     server.set_endpoint("opc.tcp://127.0.0.1:0")
     server.set_security_policy([ua.SecurityPolicyType.NoSecurity])
@@ -207,3 +211,98 @@ async def served() -> AsyncIterator[Bench]:
                 task.cancel()
                 with suppress(asyncio.CancelledError):
                     await task
+
+
+MACHINE = "VisionStateMachine"
+AUTOMATIC = f"{MACHINE}/AutomaticModeStateMachine"
+EVENTS = (
+    "StateChangedEventType",
+    "ErrorEventType",
+    "ErrorResolvedEventType",
+    "RecipePreparedEventType",
+    "JobStartedEventType",
+    "ReadyEventType",
+    "ResultReadyEventType",
+    "AcquisitionDoneEventType",
+    "VisionSafetyEventType",
+    "VisionDiagnosticInfoEventType",
+    "VisionInformationEventType",
+    "VisionWarningConditionType",
+    "VisionErrorConditionType",
+    "VisionPersistentErrorConditionType",
+)
+NO_CAUSE = (ua.Variant(0, ua.VariantType.Int32), ua.Variant("", ua.VariantType.String))
+PAGING = tuple(ua.Variant(0, kind) for kind in (ua.VariantType.UInt32, ua.VariantType.UInt32, ua.VariantType.Int32))
+
+
+class subscribed:  # noqa: N801 - reads as a context
+    def __init__(self, vision: Vision, seen: Any, node: Any) -> None:
+        self.vision, self.seen, self.node = vision, seen, node
+
+    async def __aenter__(self) -> Any:
+        self.subscription = await self.vision.client.create_subscription(20, self.seen)
+        kinds = [self.vision.client.get_node(self.vision.model.id(name)) for name in EVENTS]
+        await self.subscription.subscribe_events(self.node, kinds, where_clause_generation=False)
+        return self.subscription
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.subscription.delete()
+
+
+async def until(vision: Vision, state: str, machine: str = MACHINE) -> None:
+    """Wait until a machine stands there."""
+    async with asyncio.timeout(10):
+        while True:
+            found = await vision.node(f"{machine}/CurrentState").read_data_value(raise_on_bad_status=False)
+            text = found.Value.Value if found.Value is not None else None
+            if text is not None and text.Text == state:
+                return
+            await asyncio.sleep(0.01)
+
+
+async def automatic(vision: Vision) -> None:
+    assert await vision.call(f"{MACHINE}/SelectModeAutomatic") == 0
+    await until(vision, "Ready", AUTOMATIC)
+
+
+async def one_job(
+    bench: Bench, vision: Vision, events: Events, judgement: Judgement = Judgement.OK, **given: Any
+) -> str:
+    """A whole job; returns its JobId."""
+    job, error = await vision.call(f"{AUTOMATIC}/StartSingleJob", *no_arguments(vision, **given))
+    assert error == 0
+    await accepted(bench)
+    bench.station.expose()
+    bench.joint.show()
+    bench.station.finish(judgement, bench.joint.now, 101 if judgement is Judgement.NG else 0)
+    bench.joint.show()
+    await events.until(lambda: any(job_of(e) == job.Id for e in events.seen if kind(vision, e) == "ReadyEventType"))
+    return str(job.Id)
+
+
+async def accepted(bench: Bench) -> None:
+    """The station has taken a trigger."""
+    await met(lambda: bool(bench.station.open))
+
+
+def kind(vision: Vision, event: Any) -> str:
+    names = {vision.model.id(name): name for name in EVENTS}
+    return names.get(event.EventType, str(event.EventType))
+
+
+def job_of(event: Any) -> str:
+    return event.JobId.Id if event.JobId is not None else ""
+
+
+def of(vision: Vision, events: Events, name: str) -> list[Any]:
+    return [event for event in events.seen if kind(vision, event) == name]
+
+
+def transitions(vision: Vision, events: Events) -> list[str]:
+    return [event.Transition.Text for event in of(vision, events, "StateChangedEventType")]
+
+
+async def refused(vision: Vision, path: str, code: str, *arguments: Any) -> None:
+    with pytest.raises(ua.UaStatusCodeError) as told:
+        await vision.call(path, *arguments)
+    assert told.value.code == getattr(ua.StatusCodes, code), told.value
