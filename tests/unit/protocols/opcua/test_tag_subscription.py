@@ -19,7 +19,7 @@ NOW = datetime.now(UTC)
 class Rig:
     def __init__(self) -> None:
         self.moments: list[list[News]] = []
-        nodes: Any = [ua.NodeId(n, 2) for n in (1, 2)]
+        nodes: Any = [ua.NodeId(ua.Int32(n), ua.Int16(2)) for n in (1, 2)]
         self.made = TagSubscription(nodes, 0.1, lambda news: self.moments.append(list(news)))
 
     def publish(self, number: int, *rows: tuple[int, Any, datetime | None]) -> None:
@@ -32,7 +32,7 @@ class Rig:
         self.made._take(ua.PublishResult(NotificationMessage=message))
 
     def row(self, handle: int, value: Any, source: Any) -> Any:
-        return ua.MonitoredItemNotification(handle, ua.DataValue(ua.Variant(value), SourceTimestamp=source))  # type: ignore[arg-type]
+        return ua.MonitoredItemNotification(handle, ua.DataValue(ua.Variant(value), SourceTimestamp=source))
 
 
 @pytest.fixture
@@ -64,7 +64,7 @@ def test_the_number_begins_again_after_its_largest(rig: Rig) -> None:
 def test_the_server_ends_it(rig: Rig) -> None:
     message: Any = ua.NotificationMessage()
     message.SequenceNumber = 1
-    status: Any = ua.StatusCode(ua.StatusCodes.BadTimeout)  # type: ignore[arg-type]
+    status: Any = ua.StatusCode(ua.UInt32(ua.StatusCodes.BadTimeout))
     message.NotificationData = [ua.StatusChangeNotification(Status=status)]
     rig.made._take(ua.PublishResult(NotificationMessage=message))
     assert "BadTimeout" in rig.made.ended
