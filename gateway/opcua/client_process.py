@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from pydantic import TypeAdapter
 
-from gateway.opcua import carrier
+from gateway.opcua import carrier, wire
 from gateway.opcua.carrier import Built, Outside, Source
 from gateway.opcua.watched import Carried
 from protocols.carried import CarriedConfig
 from protocols.link import LinkError
 from protocols.links import AnyLink, LinkConfig
+from protocols.settings import OnEvent
 from protocols.station_view import Seat
 
+if TYPE_CHECKING:
+    from protocols.modbus.tag_source import TagSink
 
-async def build(outside: Outside) -> Built:
+
+MakeSource = Callable[[wire.CarriedDevice, "TagSink", OnEvent], Source]
+
+
+async def build(outside: Outside, make_source: MakeSource) -> Built:
     """All links and devices that the configuration puts into this process."""
     links: TypeAdapter[AnyLink] = TypeAdapter(LinkConfig)
     carried = []
@@ -24,9 +33,19 @@ async def build(outside: Outside) -> Built:
         if not isinstance(config, CarriedConfig):
             raise LinkError(f"{station.facts.name}: {config.kind} is no link of this process")
         carried.append(Carried(number, Seat.LINK, config.build(outside.event)))
-    sources: dict[str, Source] = {}
+    devices = outside.start.devices
+    sources = {device.name: make_source(device, outside.sink(device.name), outside.event) for device in devices}
     return Built(carried, sources=sources, text=f"{len(carried)} links, {len(sources)} devices")
 
 
+def _make_source(device: wire.CarriedDevice, sink: TagSink, on_event: OnEvent) -> Source:
+    """A device whose server we ask."""
+    raise NotImplementedError("devices reached by OPC UA")  # stands here until protocols.opcua.tag_source is merged
+
+
+async def _build(outside: Outside) -> Built:
+    return await build(outside, _make_source)
+
+
 if __name__ == "__main__":
-    carrier.main(sys.argv[1:], build)
+    carrier.main(sys.argv[1:], _build)
