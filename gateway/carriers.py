@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Protocol
 
 from gateway.board import BoardWriter
 from gateway.carrier_process import CarrierProcess
@@ -17,7 +18,25 @@ from protocols.link import Link
 from protocols.settings import OnEvent
 from protocols.station_view import Seat, StationFacts
 
+if TYPE_CHECKING:
+    from protocols.modbus.tag_source import TagSink
+    from protocols.tags import Tag
+
 FACES = (Seat.VARIABLES, Seat.MACHINE_VISION)
+
+
+class RemoteDevice(Protocol):
+    """The configuration of a device that is read and written by the client process."""
+
+    @property
+    def name(self) -> str:
+        """Unique; the first part of its tags' names."""
+
+    def definitions(self) -> dict[str, Tag]:
+        """All tags by their own name."""
+
+    def model_dump(self, *, mode: str) -> dict[str, Any]:
+        """As JSON values."""
 
 
 class Carriers:
@@ -29,7 +48,6 @@ class Carriers:
         self._facts = {known.name: known for known in facts}
         self._boards = {station.name: BoardWriter() for station in config.stations if self._carried(station)}
         self._seatings: list[Seating] = []
-        self._devices: list[wire.CarriedDevice] = []
         self._on_event = on_event
         self._server = self._process("server", config.stations) if config.opcua is not None else None
         polled = [station for station in config.stations if _process(station) == "client"]
@@ -49,13 +67,19 @@ class Carriers:
                 process.add_port(number, seat, seating.port(seat))
         return seating, replace(setup, shared=self._server is not None, outcome=seating.outcome)
 
-    def add_device(self, source: CarrierTagSource, config: wire.CarriedDevice) -> None:
-        """Let the client process read and write this device; before anything runs."""
-        self._devices.append(config)
+    def remote(
+        self, config: RemoteDevice, sink: TagSink, refresh: Mapping[str, float], first: Sequence[str]
+    ) -> CarrierTagSource:
+        """The source of a device that the client process reads and writes: `refresh` names its outputs and how often
+        they are written anew, `first` is read first. Before anything runs."""
+        source = CarrierTagSource(config.name, config.definitions(), sink)
+        told = wire.CarriedDevice(config.name, config.model_dump(mode="json"), dict(refresh), tuple(first))
         if self._client is None:
             self._client = self._process("client", ())
-        self._client.tell(replace(self._client.start, devices=tuple(self._devices)))
+        start = self._client.start
+        self._client.tell(replace(start, devices=(*start.devices, told)))
         self._client.add_device(source)
+        return source
 
     def open(self) -> None:
         """The stations know where their last run ended: from now on others may drive them."""

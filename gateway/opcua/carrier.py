@@ -30,7 +30,8 @@ LOOK = 0.1
 """Seconds between two looks at the boards without a ring."""
 LOOK_AGAIN = 0.002
 """Seconds until the next look at a board that was torn."""
-PAUSE_LIMIT = 30.0
+PAUSE_FIRST, PAUSE_LIMIT = 1.0, 30.0
+"""Seconds until a link or device that failed is tried again."""
 
 
 class Source(Protocol):
@@ -131,8 +132,8 @@ class Carrier:
     async def _run(self, built: Built) -> None:
         async with asyncio.TaskGroup() as tasks:
             running = [tasks.create_task(self._service(run)) for run in built.services]
-            running += [tasks.create_task(self._keep(carried)) for carried in built.carried]
-            running += [tasks.create_task(source.run()) for source in built.sources.values()]
+            running += [tasks.create_task(self._keep_link(carried)) for carried in built.carried]
+            running += [tasks.create_task(self._keep(name, s.run)) for name, s in built.sources.items()]
             running += [tasks.create_task(self._live()), tasks.create_task(self._look_often())]
             self._channel.send(wire.Ready(built.text))
             await self._channel.gone.wait()
@@ -143,19 +144,29 @@ class Carrier:
         await run()
         raise LinkError("the OPC UA service ended by itself")
 
-    async def _keep(self, carried: Carried) -> None:
-        """Run a link for ever; what it cannot mend itself is told, and tried again after a pause."""
-        backoff = Backoff(first=1.0, limit=PAUSE_LIMIT)
+    async def _keep_link(self, carried: Carried) -> None:
+        name = self._start.stations[carried.station].facts.name
+
+        def down(reason: str) -> None:
+            self._channel.send(wire.Linked(carried.station, carried.seat, LinkState.DOWN, reason))
+
+        await self._keep(f"{name}, {carried.seat.name}", carried.link.run, down)
+
+    async def _keep(
+        self, name: str, run: Callable[[], Awaitable[None]], down: Callable[[str], None] = lambda _: None
+    ) -> None:
+        """Run a link or device for ever; what it cannot mend itself is told, and tried again after a pause."""
+        backoff = Backoff(first=PAUSE_FIRST, limit=PAUSE_LIMIT)
         while True:
             try:
-                await carried.link.run()
-                reason = "the link ended by itself"
+                await run()
+                reason = "it ended by itself"
             except LinkError as error:
                 reason = str(error)
-            except Exception as error:  # noqa: BLE001 - the task's boundary: one link that fails must not end the others
+            except Exception as error:  # noqa: BLE001 - the task's boundary: one that fails must not end the others
                 reason = f"{type(error).__name__}: {error}"
-            self._trouble(f"{self._start.stations[carried.station].facts.name}: {reason}")
-            self._channel.send(wire.Linked(carried.station, carried.seat, LinkState.DOWN, reason))
+            self._trouble(f"{name}: {reason}")
+            down(reason)
             await asyncio.sleep(backoff.pause())
 
     async def _live(self) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -254,14 +253,28 @@ def test_the_server_shows_all_stations_and_speaks_for_the_link_where_that_is_its
     }
 
 
-def test_a_device_has_the_client_process_started_for_it(built: list[Carriers], source: CarrierTagSource) -> None:
+class Lathe:
+    """The configuration of a device."""
+
+    name = "cnc"
+
+    def definitions(self) -> dict[str, Tag]:
+        return {"speed": Tag("speed")}
+
+    def model_dump(self, *, mode: str) -> dict[str, Any]:
+        return {"mode": mode}
+
+
+def test_a_device_has_the_client_process_started_for_it(built: list[Carriers], sink: Sink) -> None:
     carriers = carriers_of(built, config({"kind": "loopback"}))
     station = carriers._config.stations[0]
     assert carriers.processes == []
     link = Loopback()
     assert carriers.between(station, link, SETUP) == (link, SETUP), "nobody else knows this station"
-    carriers.add_device(source, wire.CarriedDevice("cnc", {}, {}))
+    source = carriers.remote(Lathe(), sink, {"passed": 0.5}, ("speed",))
     (client,) = carriers.processes
     assert (client.process, client.start.stations) == ("client", ())
-    assert [device.name for device in client.start.devices] == ["cnc"]
-    assert math.isinf(TagValue().max_age)
+    assert client.start.devices == (wire.CarriedDevice("cnc", {"mode": "json"}, {"passed": 0.5}, ("speed",)),)
+    client._received(wire.DeviceLinked("cnc", True, ""))
+    client._received(wire.Readings("cnc", {"speed": reading(1.0)}))
+    assert (sink.links, sink.now["speed"].value, source.taken("passed")) == ([True], 7, None)
