@@ -94,13 +94,14 @@ async function add(space, told) {
     });
 }
 
-// An object of a companion type: {"type", "uri", "name", "key", "optionals", "in": [key, path]}.
+// An object of a companion type: {"type", "uri", "name", "key", "optionals"}; it hangs in another of them as
+// "in": [key, path], or below any node as "below": {"uri", "id"}; else below Objects.
 function instantiate(space, told) {
     const type = space.findObjectType(told.type, space.getNamespaceIndex(told.uri));
     if (!type) throw new Error(`no type ${told.type} in ${told.uri}`);
     const where = told.in
         ? { componentOf: inside(told.in[0], told.in[1]) }
-        : { organizedBy: space.rootFolder.objects };
+        : { organizedBy: told.below ? space.findNode(idOf(space, told.below)) : space.rootFolder.objects };
     const made = type.instantiate({
         browseName: told.name,
         optionals: told.optionals || [],
