@@ -6,7 +6,7 @@ import asyncio
 import gc
 import signal
 import sys
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -44,7 +44,6 @@ if TYPE_CHECKING:
     from gateway.station_tags import StationTags
     from gateway.tags import TagBook
     from protocols.settings import OnEvent
-    from protocols.tag_sources import Source, TagSink
 
 FAREWELL = 0.25
 """Seconds the links stay up after the outputs went invalid, so that a polling PLC sees it."""
@@ -103,21 +102,7 @@ class Gateway:
         for config, station in zip(self.config.stations, self.stations, strict=True):
             self._equipment.append(StationTags(config.tags, self.tags, station))
             station.equip(self._equipment[-1])
-        self.tags.build(sharing, self._remote)
-
-    def _remote(
-        self, config: OpcUaDeviceConfig, sink: TagSink, refresh: Mapping[str, float], first: tuple[str, ...]
-    ) -> Source:
-        """A device that the client process serves."""
-        from gateway.carrier_tags import CarrierTagSource
-        from gateway.opcua.wire import CarriedDevice
-
-        if self.carriers is None:
-            raise AssertionError(f"no carrier was made for device {config.name}")
-        source = CarrierTagSource(config.name, config.definitions(), sink)
-        device = CarriedDevice(config.name, config.model_dump(mode="json"), dict(refresh), first)
-        self.carriers.add_device(source, device)
-        return source
+        self.tags.build(sharing, None if self.carriers is None else self.carriers.remote)
 
     async def run(self) -> None:
         """Serve until `stop` is set; LinkError, HistoryError or GaveUpError when that is impossible."""

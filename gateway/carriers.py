@@ -19,7 +19,7 @@ from protocols.settings import OnEvent
 from protocols.station_view import Seat, StationFacts
 
 if TYPE_CHECKING:
-    from protocols.modbus.tag_source import TagSink
+    from protocols.tag_sources import TagSink
     from protocols.tags import Tag
 
 FACES = (Seat.VARIABLES, Seat.MACHINE_VISION)

@@ -16,7 +16,7 @@ from protocols.settings import OnEvent
 from protocols.tags import Quality, TagValue, Value
 
 if TYPE_CHECKING:
-    from protocols.modbus.tag_source import TagSink
+    from protocols.tag_sources import TagSink
 
 
 class PlayedSource:

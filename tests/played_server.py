@@ -13,6 +13,7 @@ import os
 import sys
 import time
 from dataclasses import asdict, replace
+from pathlib import Path
 from typing import Any
 
 from gateway.opcua import carrier, server_process, wire
@@ -176,8 +177,8 @@ MISDEEDS: dict[str, Any] = {
 
 
 async def build(outside: Outside) -> Built:
-    async def make(config: OpcUaServerConfig, name: str, on_event: OnEvent) -> PlayedServer:
-        del name
+    async def make(config: OpcUaServerConfig, data: Path, on_event: OnEvent) -> PlayedServer:
+        del data
         return PlayedServer(config, on_event)
 
     return await server_process.build(outside, make)
