@@ -49,8 +49,9 @@ $(VENV)/.installed: $(VENV)/.locked pyproject.toml
 demo: $(VENV)/.installed
 	@$(BIN)/gateway demo $(ARGS)
 
+# Two at a time: most tests wait for a process or a wire. More would make the timing of the scenarios untrue.
 test: $(VENV)/.installed
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest --numprocesses 2 --dist worksteal $(ARGS)
 
 soak: $(VENV)/.installed
 	@$(BIN)/python -m pytest -m soak tests/soak $(ARGS)

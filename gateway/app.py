@@ -30,15 +30,20 @@ from gateway.worker_process import HeadStart, WorkerProcess
 from gateway.worker_team import Spawn
 from gateway.workers import WorkerPool
 from protocols import links
+from protocols.carried import CarriedConfig
+from protocols.devices import OpcUaDeviceConfig
 from protocols.link import Link
 from protocols.modbus.rtu_settings import ModbusRtuServerConfig
 from protocols.modbus.server_settings import ModbusServerConfig
 from protocols.modbus.sharing import Sharing
+from protocols.opcua.server_link_settings import OpcUaServerLinkConfig
 from protocols.signals import Judgement
 
 if TYPE_CHECKING:
+    from gateway.carriers import Carriers
     from gateway.station_tags import StationTags
     from gateway.tags import TagBook
+    from protocols.settings import OnEvent
 
 FAREWELL = 0.25
 """Seconds the links stay up after the outputs went invalid, so that a polling PLC sees it."""
@@ -66,21 +71,27 @@ class Gateway:
         active = ActiveRecipes(config.data_dir)
         self.stations: list[Station] = []
         self.pools: list[WorkerPool] = []
-        for station_config, link in zip(config.stations, built, strict=True):
+        self.carriers = _carriers(loaded, boot_id, self._link_event)
+        self._links: list[Link] = []
+        for station_config, bare in zip(config.stations, built, strict=True):
             number = active.of(station_config.name)
             # The one of the last run first, where it is still there: the first is active at start.
             recipes = tuple(sorted(loaded.recipes[station_config.name], key=lambda recipe: recipe.number != number))
-            station = _station(loaded, station_config, recipes, link, self.history, boot_id, active)
+            setup = _setup(loaded, station_config, recipes, boot_id, active)
+            link = bare
+            if self.carriers is not None:
+                link, setup = self.carriers.between(station_config, bare, setup)
+            station = Station(setup, link, self.history)
             pool = WorkerPool(_pool_settings(station_config, recipes), station, spawn=spawn)
             station.use(pool)
             link.attach(station)
+            self._links.append(link)
             self.stations.append(station)
             self.pools.append(pool)
         self.tags: TagBook | None = None
         self._equipment: list[StationTags] = []
         if config.devices:
             self._equip(sharing)
-        self._links = built
 
     def _equip(self, sharing: Sharing) -> None:
         """Devices, and what the stations do with them; imported here, as a line without devices starts without."""
@@ -91,7 +102,7 @@ class Gateway:
         for config, station in zip(self.config.stations, self.stations, strict=True):
             self._equipment.append(StationTags(config.tags, self.tags, station))
             station.equip(self._equipment[-1])
-        self.tags.build(sharing)
+        self.tags.build(sharing, None if self.carriers is None else self.carriers.remote)
 
     async def run(self) -> None:
         """Serve until `stop` is set; LinkError, HistoryError or GaveUpError when that is impossible."""
@@ -106,6 +117,8 @@ class Gateway:
             supervisor.add(f"{config.name} vision", pool.run)
         for source in self.tags.sources if self.tags else ():
             supervisor.add(f"device {source.name}", source.run)
+        for process in self.carriers.processes if self.carriers else ():
+            supervisor.add(f"{process.name} process", process.run)
         for equipment in self._equipment:
             equipment.start()
         parts = asyncio.create_task(supervisor.run(), name="supervisor")
@@ -121,6 +134,8 @@ class Gateway:
             parts.cancel()
             await asyncio.gather(life, parts, return_exceptions=True)
             await self._close_history()
+            if self.carriers is not None:
+                self.carriers.close()
 
     async def _live(self) -> None:
         """Recover what the last run left, wait for the wish to stop, then end the stations before their links."""
@@ -133,6 +148,8 @@ class Gateway:
                 recovered = self.history.opened.result()
                 for station in self.stations:
                     station.recover(recovered.get(station.name))
+                if self.carriers is not None:
+                    self.carriers.open()
                 log.info("started", gateway=self.config.name, stations=len(self.stations))
             await stopping
         finally:
@@ -161,20 +178,31 @@ class Gateway:
         log.warning("link_event", code=int(code), detail=text)
 
 
-def _station(
-    loaded: Loaded,
-    station: StationConfig,
-    recipes: tuple[Recipe, ...],
-    link: Link,
-    history: History,
-    boot_id: int,
-    active: ActiveRecipes,
-) -> Station:
+def _carriers(loaded: Loaded, boot_id: int, on_event: OnEvent) -> Carriers | None:
+    """The carrier processes; imported here, as a gateway that has none starts without."""
+    config = loaded.config
+    carried = [station.link for station in config.stations if isinstance(station.link, CarriedConfig)]
+    devices = [device for device in config.devices if isinstance(device, OpcUaDeviceConfig)]
+    if config.opcua is None and not carried and not devices:
+        return None
+    from gateway.carriers import Carriers
+    from gateway.facts import station_facts
+
+    facts = []
+    for station in config.stations:
+        recipes = loaded.recipes[station.name]
+        facts.append(station_facts(station.name, recipes, boot_id, configuration.config_crc(config, recipes)))
+    return Carriers(config, facts, on_event)
+
+
+def _setup(
+    loaded: Loaded, station: StationConfig, recipes: tuple[Recipe, ...], boot_id: int, active: ActiveRecipes
+) -> Setup:
     config = loaded.config
     verdicts = frozenset(Judgement[name] for name in station.pictures.verdicts)
     pictures = Pictures(config.data_dir / "pictures" / station.name, verdicts) if station.pictures.keep else None
-    server = isinstance(station.link, ModbusServerConfig | ModbusRtuServerConfig)
-    setup = Setup(
+    server = isinstance(station.link, ModbusServerConfig | ModbusRtuServerConfig | OpcUaServerLinkConfig)
+    return Setup(
         station.name,
         replace(
             station.cycle.settings(own_triggers=station.tags.trigger is not None), settle=SETTLE if server else 0.0
@@ -185,7 +213,6 @@ def _station(
         pictures=pictures,
         remember=partial(active.kept, station.name),
     )
-    return Station(setup, link, history)
 
 
 def _pool_settings(station: StationConfig, recipes: tuple[Recipe, ...]) -> PoolSettings:

@@ -20,13 +20,17 @@ a plant's own authority, and what it signs:
   gateway cert new gateway --signed-by certs/plant-ca.pem --host 192.168.0.10 --out certs
   gateway cert new plc1 --signed-by certs/plant-ca.pem --host 192.168.0.20 --role operator --out certs
   gateway cert trust certs/plant-ca.pem --into certs/trust --authority
+an OPC UA application, and the clients that it turned away:
+  gateway cert new gateway --opcua --host 192.168.0.10 --out certs
+  gateway cert list data/opcua/trust
+  gateway cert trust data/opcua/trust/rejected/UaExpert-1f3a.der --into data/opcua/trust
 """
 AUTHORITY_DAYS, DEVICE_DAYS = 3650, 1095
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add `cert` and its three commands to the command line."""
-    text = "make, show and trust certificates (Modbus/TCP Security)"
+    """Add `cert` and its commands to the command line."""
+    text = "make, show and trust certificates (Modbus/TCP Security, OPC UA)"
     parser = commands.add_parser(
         "cert", help=text, description=text, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -38,8 +42,10 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     )
     trust = _command(below, "trust", "check a certificate of another device and put it into a trust folder", _trust)
     trust.add_argument("file", type=Path, metavar="FILE")
-    trust.add_argument("--into", type=Path, required=True, metavar="DIR", help="the folder that `tls.trust` names")
+    trust.add_argument("--into", type=Path, required=True, metavar="DIR", help="the folder that `trust` names")
     trust.add_argument("--authority", action="store_true", help="trust everybody whom this certificate signs")
+    text = "print what an OPC UA trust folder trusts, and whom it turned away"
+    _command(below, "list", text, _list).add_argument("folder", type=Path, metavar="DIR")
 
 
 def _command(
@@ -67,6 +73,7 @@ def _add_new(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--key", choices=("ec", "rsa"), default="ec", help="P-256 (default), or RSA 2048 for older PLCs"
     )
+    parser.add_argument("--opcua", action="store_true", help="for an OPC UA application: RSA, with an application URI")
     parser.add_argument("--authority", action="store_true", help="make an authority that signs others")
     parser.add_argument(
         "--signed-by", type=Path, metavar="FILE", help="the authority's certificate; its key stands beside it"
@@ -79,7 +86,14 @@ def _new(options: argparse.Namespace) -> int:
 
     days = options.days if options.days is not None else AUTHORITY_DAYS if options.authority else DEVICE_DAYS
     wish = certs.Wish(
-        options.name, options.host, options.uri, options.role, days=days, key=options.key, authority=options.authority
+        options.name,
+        options.host,
+        options.uri,
+        options.role,
+        days=days,
+        key=options.key,
+        authority=options.authority,
+        opcua=options.opcua,
     )
     try:
         signer = certs.load_signer(options.signed_by) if options.signed_by else None
@@ -153,6 +167,29 @@ def _trust(options: argparse.Namespace) -> int:
     _print(target, facts, sys.stdout, "trusted from now on")
     sys.stdout.write("compare the fingerprint with the one that the device shows\n")
     return 0
+
+
+def _list(options: argparse.Namespace) -> int:
+    from cryptography import x509
+
+    from gateway import certs
+
+    kinds = (("trusted", "trusted"), ("issuers", "known as authority, not trusted"), ("rejected", "turned away"))
+    if not (options.folder / "trusted").is_dir():
+        return _refuse(
+            certs.CertError(f"{options.folder}: is no OPC UA trust folder; give that which the gateway made")
+        )
+    status = 0
+    for name, title in kinds:
+        for path in sorted((options.folder / name).glob("*")):
+            try:
+                for der in certs.read(path):
+                    _print(path, certs.shown(x509.load_der_x509_certificate(der)), sys.stdout, title)
+            except certs.CertError as error:
+                status = _refuse(error)
+    for path in sorted((options.folder / "crl").glob("*")):
+        sys.stdout.write(f"{path} (revocation list)\n")
+    return status
 
 
 def _print(path: Path, facts: Shown, out: TextIO, title: str = "") -> None:

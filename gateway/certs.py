@@ -9,9 +9,10 @@ from __future__ import annotations
 import ipaddress
 import os
 import re
+import socket
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Literal
@@ -51,6 +52,8 @@ class Wish:
     key: KeyKind = "ec"
     authority: bool = False
     """It signs others' certificates, and is good for nothing else."""
+    opcua: bool = False
+    """It is an OPC UA application's (Part 6 §6.2.2): RSA, with its URI; that of an authority may be for one as well."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +87,8 @@ class Shown:
 def make(wish: Wish, signer: Made | None = None, *, now: datetime | None = None) -> Made:
     """A new key and its certificate, signed by `signer` or by itself; raises CertError for a wish that cannot be."""
     _check(wish, signer)
+    if wish.opcua:
+        wish = for_opcua(wish)
     key: Key = ec.generate_private_key(ec.SECP256R1()) if wish.key == "ec" else rsa.generate_private_key(65537, 2048)
     now = now or datetime.now(UTC)
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, wish.name)])
@@ -102,6 +107,12 @@ def make(wish: Wish, signer: Made | None = None, *, now: datetime | None = None)
     return Made(made, key, (signer.certificate, *signer.chain) if signer else ())
 
 
+def for_opcua(wish: Wish) -> Wish:
+    """The same for an OPC UA application: an RSA key, and a URI made of host and name where none is given."""
+    uris = tuple(wish.uris) or (() if wish.authority else (f"urn:{socket.gethostname()}:{wish.name}",))
+    return replace(wish, key="rsa", uris=uris)
+
+
 def _check(wish: Wish, signer: Made | None) -> None:
     if not _NAME.fullmatch(wish.name):
         raise CertError(f"{wish.name!r} is no name for a certificate; use letters, digits, _ . and -, a letter first")
@@ -113,6 +124,10 @@ def _check(wish: Wish, signer: Made | None) -> None:
         raise CertError(
             f"{_common_name(signer.certificate)} is no authority; make one with --authority and sign with it"
         )
+    if wish.opcua and not wish.authority and len(wish.uris) > 1:
+        raise CertError("an OPC UA application has one URI; give --uri once")
+    if wish.opcua and signer is not None and not isinstance(signer.key, rsa.RSAPrivateKey):
+        raise CertError("OPC UA wants RSA throughout; make the authority with --opcua as well")
     if signer is not None and wish.authority:
         raise CertError("an authority below another is not made here; make it without --signed-by")
 
@@ -123,7 +138,7 @@ def _extensions(wish: Wish, key: Key, signer: Made | None) -> list[tuple[x509.Ex
         (x509.BasicConstraints(ca=wish.authority, path_length=0 if wish.authority else None), True),
         (x509.SubjectKeyIdentifier.from_public_key(key.public_key()), False),
         (x509.AuthorityKeyIdentifier.from_issuer_public_key(public), False),
-        (_usage(wish), True),
+        (_usage(wish, signs=wish.authority or (wish.opcua and signer is None)), True),
     ]
     if not wish.authority:
         purposes = [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
@@ -136,7 +151,7 @@ def _extensions(wish: Wish, key: Key, signer: Made | None) -> list[tuple[x509.Ex
     return found
 
 
-def _usage(wish: Wish) -> x509.KeyUsage:
+def _usage(wish: Wish, *, signs: bool) -> x509.KeyUsage:
     enciphers = wish.key == "rsa" and not wish.authority
     return x509.KeyUsage(
         digital_signature=not wish.authority,
@@ -144,7 +159,7 @@ def _usage(wish: Wish) -> x509.KeyUsage:
         key_encipherment=enciphers,
         data_encipherment=enciphers,
         key_agreement=False,
-        key_cert_sign=wish.authority,
+        key_cert_sign=signs,
         crl_sign=wish.authority,
         encipher_only=False,
         decipher_only=False,
@@ -238,10 +253,15 @@ def trust(path: Path, folder: Path, *, authority: bool = False, now: datetime | 
     if authority and not facts.authority:
         raise CertError(f"{path}: is no authority and cannot sign for others; leave out --authority to trust it alone")
     name = re.sub(r"[^A-Za-z0-9_.-]+", "-", _common_name(found)).strip("-.") or "certificate"
+    rejected = folder / "rejected"
+    if (folder / "trusted").is_dir():  # the four folders of an OPC UA application
+        folder = folder / "trusted"
     target = folder / f"{name[:40]}-{facts.sha256.replace(':', '')[:16].lower()}.pem"
     try:
         folder.mkdir(parents=True, exist_ok=True)
         _write(target, found.public_bytes(serialization.Encoding.PEM), 0o644)
+        if path.resolve().parent == rejected.resolve():
+            path.unlink(missing_ok=True)
     except OSError as error:
         raise CertError(f"{folder}: cannot be written ({_cause(error)}); check its permissions") from error
     return target, facts

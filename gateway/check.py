@@ -30,6 +30,8 @@ from protocols.modbus.security_settings import ClientTls, ServerTls
 from protocols.modbus.server_settings import ModbusServerConfig
 from protocols.opcua.client_settings import OpcUaClientConfig
 from protocols.opcua.peer_settings import OpcUaPeer
+from protocols.opcua.server_link_settings import OpcUaServerLinkConfig
+from protocols.opcua.server_settings import OpcUaServerConfig
 
 SHOWN = 12
 """Requests of a link that are told one by one."""
@@ -168,6 +170,8 @@ def check(path: Path, computer: Computer | None = None) -> Report:
     running = computer.running(loaded.config.data_dir)
     _look_at_computer(root.add("computer"), loaded.config, computer, running)
     told: set[tuple[str, int]] = set()
+    if loaded.config.opcua is not None:
+        _look_at_server(root, loaded.config.opcua, computer, running)
     for device in loaded.config.devices:
         _look_at_device(root, device, computer, told)
     for station in loaded.config.stations:
@@ -219,6 +223,8 @@ def _look_at_link(
             item.add(f"{text}; {reason}" if reason else text, Status.ERROR if reason else Status.OK)
     elif isinstance(link, ModbusRtuServerConfig):
         _look_at_line(item, f"link: Modbus RTU server on {link.line().text}, unit {link.unit}", link, computer, told)
+    elif isinstance(link, OpcUaServerLinkConfig):
+        item.add("link: Command variables of the OPC UA server")
     elif isinstance(link, SerialConfig):
         _look_at_line(item, f"link: PLC at {link.where}; not contacted by this check", link, computer, told)
     elif isinstance(link, OpcUaClientConfig):
@@ -226,6 +232,19 @@ def _look_at_link(
     else:
         item.add("link: loopback; no PLC can reach this station", Status.WARNING)
     _look_at_tls(item, getattr(link, "tls", None), computer)
+
+
+def _look_at_server(root: Item, server: OpcUaServerConfig, computer: Computer, running: bool) -> None:
+    text = f"OPC UA server at {server.host}:{server.port}"
+    reason = computer.port(server.host, server.port)
+    if reason and running:
+        root.add(f"{text}; not tried, as the gateway is running")
+    else:
+        root.add(f"{text}; {reason}".replace("link.", "opcua.") if reason else text, _bad(reason))
+
+
+def _bad(reason: str | None) -> Status:
+    return Status.ERROR if reason else Status.OK
 
 
 def _look_at_device(root: Item, device: DeviceConfig, computer: Computer, told: set[tuple[str, int]]) -> None:

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from gateway import cert_command, opcua_command
+from gateway import cert_command, model_command, opcua_command
 
 EPILOG = """\
 first steps:
@@ -51,6 +51,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     table = _with_file(commands, "map", "print the register table for the PLC programmer", _map)
     table.add_argument("--format", choices=("markdown", "csv"), default="markdown", help="default: markdown")
+    table.add_argument("--opcua", action="store_true", help="with the nodes of our OPC UA server")
     history = _with_file(commands, "history", "show the last inspections, also while the gateway runs", _history)
     history.add_argument("-n", "--limit", type=_count, default=20, metavar="N", help="how many (default 20)")
     history.add_argument("--station", metavar="NAME", help="of this station only")
@@ -59,6 +60,7 @@ def _parser() -> argparse.ArgumentParser:
     schema.add_argument("--recipe", action="store_true", help="of recipe.yaml instead")
     schema.set_defaults(command=_schema)
     cert_command.add(commands)
+    model_command.add(commands)
     opcua_command.add(commands)
     plc_command.add(commands)
     demo = commands.add_parser("demo", help="run a simulated line: parts, PLC, gateway, verdicts", add_help=False)
@@ -117,13 +119,18 @@ def _check(options: argparse.Namespace) -> int:
 
 def _map(options: argparse.Namespace) -> int:
     from gateway import config, map
+    from gateway.facts import station_facts
 
     try:
-        loaded = config.load(options.file)
+        loaded = config.read(options.file) if options.opcua else None
+        settings = loaded.config if loaded else config.load(options.file)
     except config.ConfigError as error:
         return _refuse(error)
+    shown = (
+        [station_facts(station.name, loaded.recipes[station.name]) for station in settings.stations] if loaded else []
+    )
     write = map.write_csv if options.format == "csv" else map.write_markdown
-    write(loaded, sys.stdout)
+    write(settings, sys.stdout, shown)
     return 0
 
 

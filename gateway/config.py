@@ -21,6 +21,7 @@ from gateway.yamlfile import Document, FileError, Location, Problem
 from protocols.devices import DeviceConfig, model_of
 from protocols.modbus.rtu_settings import ModbusRtuClientConfig, ModbusRtuServerConfig
 from protocols.modbus.server_settings import ModbusServerConfig
+from protocols.opcua.server_link_settings import OpcUaServerLinkConfig
 
 if TYPE_CHECKING:
     from gateway.recipe import Recipe
@@ -90,6 +91,7 @@ def _checked(path: Path, *, with_recipes: bool) -> Loaded:
         problems += found
     problems += (document.problem(place, text) for place, text in mistakes(stations))
     problems += (document.problem(place, text) for place, text in _tag_mistakes(stations, devices, document))
+    problems += (document.problem(place, text) for place, text in opcua_mistakes(stations, document.at(("opcua",))))
     data_dir = document.at(("data_dir",))
     if data_dir == "":
         problems.append(document.problem(("data_dir",), "is empty; name a folder"))
@@ -103,9 +105,10 @@ def _checked(path: Path, *, with_recipes: bool) -> Loaded:
 def config_crc(config: GatewayConfig | StationConfig, recipes: Iterable[Recipe]) -> int:
     """CRC-16 (polynomial 0x1021, start 0xFFFF) of all that decides how parts are judged; never 0.
 
-    Where files lie and what is logged is left out, so that two computers with the same set-up show the same number.
+    Where files lie, what is logged and who may look on is left out, so that two computers with the same set-up show the
+    same number.
     """
-    content = config.model_dump(mode="json", exclude={"data_dir", "log"})
+    content = config.model_dump(mode="json", exclude={"data_dir", "log", "opcua"})
     for station in content.get("stations", [content]):
         del station["recipes"]
         station["camera"].pop("path", None)
@@ -247,6 +250,19 @@ def mistakes(stations: dict[int, StationConfig]) -> Iterator[tuple[Location, str
                 key, text = clash
                 yield (*here, "link", key), text.format(other=f"stations[{other}]")
                 break
+
+
+def opcua_mistakes(stations: dict[int, StationConfig], server: Any) -> Iterator[tuple[Location, str]]:
+    """What cannot work between the stations' links and the gateway's OPC UA server, as the file has it."""
+    for index, station in stations.items():
+        link = station.link
+        if isinstance(link, OpcUaServerLinkConfig) and server is None:
+            text = "opcua_server needs the gateway's own OPC UA server; add the key opcua to the file"
+            yield ("stations", index, "link", "kind"), text
+        if isinstance(link, ModbusServerConfig) and isinstance(server, dict) and server.get("port") == link.port != 0:
+            text = f"{link.port} is already the port of stations[{index}].link; use another one"
+            yield ("opcua", "port"), text
+            return
 
 
 def _station_mistakes(station: StationConfig) -> Iterator[tuple[Location, str]]:

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from gateway.inspection import Inspection, Judged, Observation, Trigger
 from gateway.recipe import Recipe
+from protocols import handshake as hs
 from protocols.faults import Code
 from protocols.signals import UINT_MAX, VALUES, Judgement, Result, ResultBit, tenths_ms
+from protocols.station_view import Seat
+
+if TYPE_CHECKING:
+    from protocols.tags import TagValue
 
 _BIT = {
     Judgement.OK: int(ResultBit.OK),
@@ -75,6 +82,23 @@ class Cycle:
             simulated=seen.simulated,
             boot_id=self.boot_id,
         )
+
+
+def trigger_of(request: hs.Accepted, utc: float, tags: Mapping[str, TagValue], seat: Seat) -> Trigger:
+    """The record of an accepted trigger, with who drove and what the equipment said at that moment."""
+    return Trigger(
+        cycle=request.cycle,
+        trigger_seq=request.trigger_seq,
+        part_id=request.part_id,
+        serial=request.serial,
+        user=request.user,
+        accepted=request.at,
+        deadline=request.deadline,
+        utc=utc,
+        by_bit=request.style is not hs.Style.SEQUENCE or seat is not Seat.LINK,
+        tags=tags,
+        seat=seat,
+    )
 
 
 def to_result(i: Inspection) -> Result:

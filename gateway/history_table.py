@@ -37,7 +37,8 @@ def _object(row: Inspection) -> dict[str, Any]:
     tags = records(row.trigger.tags, row.trigger.accepted)
     plain_row = asdict(replace(row, trigger=replace(row.trigger, tags={})))
     trigger = {**plain_row["trigger"], "tags": tags}
-    del trigger["accepted"], trigger["deadline"]  # monotonic times of a run that may be over
+    # monotonic times of a run that may be over, and what is not on the disk
+    del trigger["accepted"], trigger["deadline"], trigger["seat"]
     return {**plain_row, "judgement": row.judgement.name, "trigger": trigger}
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from protocols.faults import Code
 from protocols.signals import Judgement
+from protocols.station_view import Seat
 
 if TYPE_CHECKING:
     from protocols.tags import TagValue
@@ -30,9 +31,11 @@ class Trigger:
     utc: float = 0.0
     """Wall clock at acceptance, seconds since 1970 UTC."""
     by_bit: bool = False
-    """Triggered by the Trigger bit or by a tag: `trigger_seq` is our own count, not a number of the PLC's."""
+    """Triggered by the Trigger bit, by a tag, or by another than the link: no number that the PLC may repeat."""
     tags: Mapping[str, TagValue] = field(default_factory=dict, hash=False)
     """Readings of equipment at this moment, by `device.tag`; what they are worth follows from `accepted`."""
+    seat: Seat = Seat.LINK
+    """Who drove the station; not recorded."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 
 from gateway.inspection import Finding, Judged, Verdict
-from gateway.recipe import Condition, Recipe, Selection, Value
+from gateway.recipe import Recipe
+from gateway.recipe_rules import Condition, Plain, Selection, Value
 from protocols.faults import Code
 
 INVALID = "invalid finding"
 """The rule's name in a verdict that no rule gave, because a finding made no sense."""
 MAX_PIXEL = 1e6
 """No box reaches farther, else an area could overflow and slip past every limit."""
+
+
+Point = tuple[float, float]
 
 
 def judge(recipe: Recipe, findings: Iterable[Finding]) -> Judged:
@@ -23,13 +28,14 @@ def judge(recipe: Recipe, findings: Iterable[Finding]) -> Judged:
     """
     everything = tuple(findings)
     sound = tuple(finding for finding in everything if _sound(finding, recipe.task.classes))
+    scene = Scene(sound, {zone.name: zone.corners for zone in recipe.zones}, recipe.mm_per_px or 1.0)
     checks = 0
     for bit, check in enumerate(recipe.checks):
-        checks |= _fires(check.when, sound) << bit
-    values = tuple(_value(value, sound) for value in recipe.values)
+        checks |= _fires(check.when, scene) << bit
+    values = tuple(_value(value, scene) for value in recipe.values)
     for rule in recipe.rules:
-        if _fires(rule.when, sound):
-            best = _best(_selected(rule.when, sound))
+        if _fires(rule.when, scene):
+            best = _best(scene.selected(rule.when))
             return Judged(Verdict[rule.verdict], rule.code, rule.name, best.score if best else 0.0, checks, values)
     best = _best(sound)
     score = best.score if best else 0.0
@@ -50,21 +56,74 @@ def _sound(finding: Finding, classes: tuple[str, ...] | None) -> bool:
     )
 
 
-def _selected(selection: Selection, findings: tuple[Finding, ...]) -> list[Finding]:
-    labels = selection.wanted
-    return [
-        finding
-        for finding in findings
-        if (labels is None or finding.label in labels)
-        and selection.min_score <= finding.score
-        and (selection.max_score is None or finding.score < selection.max_score)
-        and selection.min_area <= _area(finding)
-        and (selection.max_area is None or _area(finding) < selection.max_area)
-    ]
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """What was seen of one part; `scale` is the unit of lengths for each pixel."""
+
+    findings: tuple[Finding, ...]
+    zones: Mapping[str, tuple[Point, ...]]
+    scale: float
+
+    def selected(self, selection: Selection) -> list[Finding]:
+        """The findings that count."""
+        plain = [finding for finding in self.findings if self._counts(selection, finding)]
+        near = selection.near
+        if near is None:
+            return plain
+        return [
+            finding
+            for finding in plain
+            if (distance := self.distance(finding, near.to)) is not None
+            and _within(distance, near.min_distance, near.max_distance)
+        ]
+
+    def distance(self, finding: Finding, to: Plain) -> float | None:
+        """From the centre of a finding to that of the nearest other one that counts; None where there is none."""
+        x, y = _centre(finding)
+        others = (_centre(other) for other in self.findings if other is not finding and self._counts(to, other))
+        return min((math.hypot(ox - x, oy - y) * self.scale for ox, oy in others), default=None)
+
+    def length(self, finding: Finding) -> float:
+        """The longer side of the box."""
+        x1, y1, x2, y2 = finding.box
+        return max(x2 - x1, y2 - y1) * self.scale
+
+    def area(self, finding: Finding) -> float:
+        """Of the box."""
+        x1, y1, x2, y2 = finding.box
+        return (x2 - x1) * (y2 - y1) * self.scale**2
+
+    def _counts(self, selection: Plain, finding: Finding) -> bool:
+        labels = selection.wanted
+        return (
+            (labels is None or finding.label in labels)
+            and _within(finding.score, selection.min_score, selection.max_score)
+            and _within(self.area(finding), selection.min_area, selection.max_area)
+            and _within(self.length(finding), selection.min_length, selection.max_length)
+            and (selection.zone is None or inside(_centre(finding), self.zones[selection.zone]))
+            and (selection.outside is None or not inside(_centre(finding), self.zones[selection.outside]))
+        )
 
 
-def _fires(when: Condition, findings: tuple[Finding, ...]) -> bool:
-    count = len(_selected(when, findings))
+def inside(point: Point, corners: tuple[Point, ...]) -> bool:
+    """Whether a point lies in a polygon or on its edge; where edges cross, by the even-odd rule."""
+    x, y = point
+    odd = False
+    for (x1, y1), (x2, y2) in zip(corners, (*corners[1:], corners[0]), strict=True):
+        side = (x2 - x1) * (y - y1) - (y2 - y1) * (x - x1)
+        if side == 0 and min(x1, x2) <= x <= max(x1, x2) and min(y1, y2) <= y <= max(y1, y2):
+            return True
+        if (y1 > y) != (y2 > y) and (side > 0) == (y2 > y1):
+            odd = not odd
+    return odd
+
+
+def _within(value: float, least: float, most: float | None) -> bool:
+    return least <= value and (most is None or value < most)
+
+
+def _fires(when: Condition, scene: Scene) -> bool:
+    count = len(scene.selected(when))
     return when.min_count <= count and (when.max_count is None or count <= when.max_count)
 
 
@@ -73,24 +132,30 @@ def _best(findings: Iterable[Finding]) -> Finding | None:
     return max(findings, key=lambda finding: (finding.score, finding.label, finding.box), default=None)
 
 
-def _area(finding: Finding) -> float:
+def _centre(finding: Finding) -> Point:
     x1, y1, x2, y2 = finding.box
-    return (x2 - x1) * (y2 - y1)
+    return (x1 + x2) / 2, (y1 + y2) / 2
 
 
-def _value(value: Value, findings: tuple[Finding, ...]) -> float:
-    selected = _selected(value.of, findings)
+def _value(value: Value, scene: Scene) -> float:
+    selected = scene.selected(value.of)
     if value.take == "count":
         return float(len(selected))
     best = _best(selected)
-    return math.nan if best is None else _TAKE[value.take](best)
+    if best is None:
+        return math.nan
+    if value.take == "distance":
+        distance = scene.distance(best, value.of.near.to) if value.of.near is not None else None
+        return math.nan if distance is None else distance
+    return _TAKE[value.take](best, scene)
 
 
-_TAKE: dict[str, Callable[[Finding], float]] = {
-    "max_score": lambda finding: finding.score,
-    "x": lambda finding: (finding.box[0] + finding.box[2]) / 2,
-    "y": lambda finding: (finding.box[1] + finding.box[3]) / 2,
-    "width": lambda finding: finding.box[2] - finding.box[0],
-    "height": lambda finding: finding.box[3] - finding.box[1],
-    "area": _area,
+_TAKE: dict[str, Callable[[Finding, Scene], float]] = {
+    "max_score": lambda finding, scene: finding.score,
+    "x": lambda finding, scene: _centre(finding)[0] * scene.scale,
+    "y": lambda finding, scene: _centre(finding)[1] * scene.scale,
+    "width": lambda finding, scene: (finding.box[2] - finding.box[0]) * scene.scale,
+    "height": lambda finding, scene: (finding.box[3] - finding.box[1]) * scene.scale,
+    "area": lambda finding, scene: scene.area(finding),
+    "length": lambda finding, scene: scene.length(finding),
 }

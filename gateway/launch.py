@@ -1,4 +1,4 @@
-"""Starting a vision process. Light enough to be the first thing that `gateway run` does: it loads while we do."""
+"""Starting a process of our own. Light enough to be the first thing that `gateway run` does: it loads while we do."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-COMMAND = (sys.executable, "-P", "-X", "faulthandler", "-m", "gateway.vision.worker")
+VISION = "gateway.vision.worker"
+COMMAND = (sys.executable, "-P", "-X", "faulthandler", "-m")
 """-P: the files of the working folder are no modules."""
 
 
 @dataclass(slots=True)
 class Launched:
-    """A vision process that waits for its Start message, with our ends of its socket and its error output."""
+    """A process that waits for its Start message, with our ends of its socket and its error output."""
 
     process: subprocess.Popen[bytes]
     socket: socket.socket
@@ -29,8 +30,8 @@ class Launched:
         self.process.wait()
 
 
-def launch() -> Launched:
-    """Start a vision process; OSError. To be called in the main thread.
+def launch(module: str = VISION) -> Launched:
+    """Start this module as a process; OSError. To be called in the main thread.
 
     That thread lives as long as the control process: the parent-death signal of Linux follows the thread.
     """
@@ -38,12 +39,12 @@ def launch() -> Launched:
     stderr, their_stderr = os.pipe()
     try:
         process = subprocess.Popen(
-            [*COMMAND, str(theirs.fileno()), str(os.getpid())],
+            [*COMMAND, module, str(theirs.fileno()), str(os.getpid())],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=their_stderr,
             pass_fds=(theirs.fileno(),),
-            env=_environment(),
+            env=environment(module),
         )
     except OSError:
         ours.close()
@@ -65,13 +66,14 @@ def ahead() -> Launched | None:
         return None
 
 
-def _environment() -> dict[str, str]:
-    """No telemetry, no hidden thread pools, buffers that stay."""
+def environment(module: str = VISION) -> dict[str, str]:
+    """No telemetry, no hidden thread pools; for frames, buffers that stay."""
     root = str(Path(__file__).resolve().parent.parent)
     others = os.environ.get("PYTHONPATH")
-    return {
-        **os.environ,
-        "PYTHONPATH": root if not others else root + os.pathsep + others,
+    environment = {**os.environ, "PYTHONPATH": root if not others else root + os.pathsep + others}
+    if module != VISION:
+        return environment
+    return environment | {
         "ORT_DISABLE_TELEMETRY": "1",
         "OMP_NUM_THREADS": "1",
         "OPENBLAS_NUM_THREADS": "1",

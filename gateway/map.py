@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import astuple, dataclass, fields, replace
 from typing import TextIO
 
+from gateway import opcua_map
 from gateway.config import GatewayConfig, StationConfig
 from protocols.codec import StringOrder, WordOrder
 from protocols.faults import CATALOGUE, FaultClass
@@ -28,6 +29,7 @@ from protocols.modbus.registers import (
 from protocols.modbus.rtu_settings import ModbusRtuServerConfig, SerialConfig
 from protocols.modbus.server_settings import ModbusServerConfig
 from protocols.opcua.client_settings import OpcUaClientConfig
+from protocols.station_view import StationFacts
 
 ModbusLink = ModbusServerConfig | ModbusRtuServerConfig | PolledConfig
 ServedLink = ModbusServerConfig | ModbusRtuServerConfig
@@ -191,23 +193,27 @@ def _single_bits(station: str, link: PolledConfig) -> Iterator[Row]:
             )
 
 
-def write_csv(config: GatewayConfig, out: TextIO) -> None:
-    """All rows with a heading, bits and fault codes after the words, as RFC 4180 has it (CRLF, quotes where needed)."""
+def write_csv(config: GatewayConfig, out: TextIO, opcua: Sequence[StationFacts] = ()) -> None:
+    """All rows with a heading, bits and fault codes after the words, as RFC 4180 has it (CRLF, quotes where needed).
+
+    `opcua`: the stations that our OPC UA server shows.
+    """
     writer = csv.writer(out)
     writer.writerow([field.name for field in fields(Row)])
     writer.writerows(astuple(row) for row in rows(config))
     writer.writerows(astuple(row) for station in config.stations for row in bits_of(station))
+    writer.writerows(row for facts in opcua for row in opcua_map.csv_rows(facts))
     blank = [""] * (len(fields(Row)) - 5)
     for code, info in CATALOGUE.items():
         writer.writerow(["", "", "code", f"{code} {info.name}", "", *blank[:-1], "", f"{info.text}: {info.remedy}"])
 
 
-def write_markdown(config: GatewayConfig, out: TextIO) -> None:
-    """The whole map as Markdown: words, bits and fault codes."""
-    out.writelines(f"{line}\n" for line in _markdown(config))
+def write_markdown(config: GatewayConfig, out: TextIO, opcua: Sequence[StationFacts] = ()) -> None:
+    """The whole map as Markdown: words, bits, nodes of the `opcua` stations, fault codes."""
+    out.writelines(f"{line}\n" for line in _markdown(config, opcua))
 
 
-def _markdown(config: GatewayConfig) -> Iterator[str]:
+def _markdown(config: GatewayConfig, opcua: Sequence[StationFacts]) -> Iterator[str]:
     yield f"# Register map of {config.name}"
     yield ""
     yield "Addresses are given twice: *PDU* counts from 0, as on the wire; the other counts from 1, as in PLC programs."
@@ -215,6 +221,14 @@ def _markdown(config: GatewayConfig) -> Iterator[str]:
     for station in config.stations:
         yield ""
         yield from _station(station)
+    if opcua:
+        yield ""
+        yield from opcua_map.introduction()
+    for facts in opcua:
+        yield ""
+        yield f"### Nodes of station {facts.name}"
+        yield ""
+        yield from _table(opcua_map.HEAD, opcua_map.rows(facts))
     yield ""
     yield "## Fault codes"
     yield ""

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import json
-import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from gateway import opcua_user
 
 if TYPE_CHECKING:
     from protocols.station_view import StationFacts
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
 Command = Callable[[argparse.Namespace], int]
 
 EPILOG = """\
+  gateway opcua user otto --role operator
   gateway opcua browse opc.tcp://192.168.0.10:4840 --insecure
   gateway opcua read opc.tcp://192.168.0.10:4840 "ns=2;s=press-1.Status.STATUS" --user viewer ...
   gateway opcua export configs/demo.yaml --out stations.NodeSet2.xml
@@ -26,7 +26,7 @@ EXPORT_SECONDS = 120
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add `opcua` and its commands to the command line."""
-    text = "look into an OPC UA server; export our own address space"
+    text = "users of our OPC UA server; look into any server; export our own address space"
     parser = commands.add_parser(
         "opcua", help=text, description=text, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -36,13 +36,14 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         ("read", "print nodes of any OPC UA server with value, status and times"),
     ):
         look = below.add_parser(name, help=what, add_help=False, prefix_chars="\0")
-        look.add_argument("rest", nargs=argparse.REMAINDER)
+        look.add_argument("passed", nargs=argparse.REMAINDER)
         look.set_defaults(command=_look, look=name)
     what = "write our nodes as a NodeSet2 file for the import into SCADA"
     export = below.add_parser("export", help=what, description=what[0].upper() + what[1:] + ".")
     export.add_argument("file", type=Path, metavar="FILE", help="the configuration, such as configs/demo.yaml")
     export.add_argument("--out", type=Path, metavar="FILE", help="where to; else on the terminal")
     export.set_defaults(command=_export)
+    opcua_user.add(below)
 
 
 def _look(options: argparse.Namespace) -> int:
@@ -50,19 +51,21 @@ def _look(options: argparse.Namespace) -> int:
     import os
 
     sys.stdout.flush()
-    arguments = [sys.executable, "-m", "gateway.opcua.look", options.look, *options.rest]
+    arguments = [sys.executable, "-m", "gateway.opcua.look", options.look, *options.passed]
     return os.execv(sys.executable, arguments)  # noqa: S606 - no shell
 
 
 def _export(options: argparse.Namespace) -> int:
+    import subprocess
+
     from gateway import config
-    from gateway.station_facts import facts_of
+    from gateway.facts import station_facts
 
     try:
         loaded = config.read(options.file)
     except config.ConfigError as error:
         return _refuse(str(error))
-    stations = [facts_of(station, loaded.recipes[station.name]) for station in loaded.config.stations]
+    stations = [station_facts(station.name, loaded.recipes[station.name]) for station in loaded.config.stations]
     try:
         text = _nodeset(stations)
         if options.out is None:
@@ -77,6 +80,10 @@ def _export(options: argparse.Namespace) -> int:
 
 
 def _nodeset(stations: list[StationFacts]) -> str:
+    import json
+    import subprocess
+    from dataclasses import asdict
+
     told = json.dumps([asdict(station) for station in stations], default=lambda data: data.hex())
     done = subprocess.run(
         [sys.executable, "-m", "gateway.opcua.nodeset_process"],

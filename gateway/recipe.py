@@ -5,20 +5,18 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
-from typing import Annotated, Literal, Self
+from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
 
 from gateway import validation, yamlfile
+from gateway.recipe_rules import Check, Name, Rule, Selection, Value, Zone, selection_mistakes
+from gateway.recipe_task import REGION, Input, Task
 from gateway.yamlfile import FileError, Location, Problem
 from protocols.faults import Code
 from protocols.signals import CHECKS, VALUES
 
 FILE = "recipe.yaml"
-
-Name = Annotated[str, Field(min_length=1, max_length=40, pattern=r"^[A-Za-z0-9][A-Za-z0-9 _.-]*$")]
-Label = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f\x7f]+$")]
-Score = Annotated[float, Field(ge=0, le=1)]
 
 
 class RecipeError(Exception):
@@ -42,81 +40,7 @@ class ModelFile(_Part):
     """Its name; no path out of the folder."""
     sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
     """As `sha256sum` prints it; another file is not loaded (2002)."""
-
-
-class Task(_Part):
-    """How pictures become tensors and tensors become findings."""
-
-    kind: Literal["detect"]
-    """detect: boxes with label and score."""
-    format: Literal["end2end"]
-    """end2end: one output [1, n, 6] of x1, y1, x2, y2, score, class in input pixels."""
-    classes: Annotated[tuple[Label, ...], Field(min_length=1, max_length=1000)] | None = None
-    """Labels by class number; None: as the model's metadata names them."""
-    min_score: Score = 0.25
-    """What scores less is no finding at all."""
-    resize: Literal["stretch", "letterbox"] = "stretch"
-    """How a picture is fitted to the input: stretched, or scaled evenly with grey borders."""
-
-
-class Selection(_Part):
-    """Which findings count: of these labels, min_score <= score < max_score, area in square pixels alike."""
-
-    label: Label | None = None
-    """This one; or use labels, or any."""
-    labels: Annotated[tuple[Label, ...], Field(min_length=1, max_length=100)] | None = None
-    """Any of these."""
-    any: Literal[True] | None = None
-    """`any: true` is every label."""
-    min_score: Score = 0.0
-    """This score counts."""
-    max_score: Annotated[float, Field(gt=0, le=1)] | None = None
-    """This score does not count any more."""
-    min_area: Annotated[float, Field(ge=0)] = 0.0
-    """Square pixels of the frame; this area counts."""
-    max_area: Annotated[float, Field(gt=0)] | None = None
-    """Square pixels of the frame; this area does not count any more."""
-
-    @property
-    def wanted(self) -> frozenset[str] | None:
-        """The labels that count; None is every label."""
-        if self.any:
-            return None
-        return frozenset(self.labels or ((self.label,) if self.label is not None else ()))
-
-
-class Condition(Selection):
-    """Fires when min_count <= number of selected findings <= max_count."""
-
-    min_count: Annotated[int, Field(ge=0, le=1000)] = 1
-    max_count: Annotated[int, Field(ge=0, le=1000)] | None = None
-
-
-class Check(_Part):
-    """A named check with a bit of its own in RESULT_BITS (8 for the first): 1 = it found something."""
-
-    name: Name
-    when: Condition
-
-
-class Rule(_Part):
-    """What a condition means for the part. `code` is shown as REASON; below 1000, so it is never a fault code."""
-
-    name: Name
-    when: Condition
-    verdict: Literal["NG", "RECHECK"]
-    code: Annotated[int, Field(ge=1, le=999)]
-
-
-class Value(_Part):
-    """A number for the PLC, from the findings selected by `of`: VALUE_0 for the first, in pixels of the frame.
-
-    x and y are the centre of the best finding's box; count is a number of findings; NaN where there is none.
-    """
-
-    name: Name
-    take: Literal["count", "max_score", "x", "y", "width", "height", "area"]
-    of: Selection
+    input: Input = Input()
 
 
 class Recipe(_Part):
@@ -131,6 +55,10 @@ class Recipe(_Part):
     checks: Annotated[tuple[Check, ...], Field(max_length=CHECKS)] = ()
     rules: Annotated[tuple[Rule, ...], Field(min_length=1, max_length=100)]
     values: Annotated[tuple[Value, ...], Field(max_length=VALUES)] = ()
+    zones: Annotated[tuple[Zone, ...], Field(max_length=100)] = ()
+    """Places of the frame that conditions name."""
+    mm_per_px: Annotated[float, Field(gt=0, le=1000)] | None = None
+    """Millimetres of the part for each pixel of the frame; then lengths, distances, areas and positions are in mm."""
     _folder: Path = PrivateAttr(default=Path())
 
     @property
@@ -220,37 +148,21 @@ def _outside(recipe: Recipe) -> str | None:
 
 def mistakes(recipe: Recipe) -> Iterator[tuple[Location, str]]:
     """What is wrong between the parts of a recipe: place in the file and one sentence."""
-    for part in ("checks", "rules", "values"):
+    zones = frozenset(zone.name for zone in recipe.zones)
+    for part in ("checks", "rules", "values", "zones"):
         first: dict[str, int] = {}
         for index, item in enumerate(getattr(recipe, part)):
             if first.setdefault(item.name, index) != index:
                 message = f"{item.name!r} is already the name of {part}[{first[item.name]}]; give it another one"
                 yield (part, index, "name"), message
+            if part == "zones":
+                continue
             key = "of" if part == "values" else "when"
-            for location, message in _selection_mistakes(getattr(item, key), recipe.task.classes):
+            for location, message in selection_mistakes(getattr(item, key), recipe.task.classes, zones):
                 yield (part, index, key, *location), message
     classes = recipe.task.classes or ()
     if len(set(classes)) != len(classes):
         yield ("task", "classes"), "a label is listed twice; every class needs one of its own"
-
-
-def _selection_mistakes(selection: Selection, classes: tuple[str, ...] | None) -> Iterator[tuple[Location, str]]:
-    given = [key for key in ("label", "labels", "any") if getattr(selection, key) is not None]
-    if len(given) != 1:
-        found = " and ".join(given) if given else "none of them"
-        yield (), f"must say one of label, labels and any: true, but says {found}"
-    for label in sorted((selection.wanted or frozenset()) - set(classes or ())) if classes else ():
-        location = ("label",) if selection.label == label else ("labels",)
-        nearest = validation.nearest(label, list(classes or ()))
-        hint = f"did you mean {nearest}?" if nearest else f"use one of {', '.join(classes or ())}"
-        yield location, f"{label!r} is not one of task.classes; {hint}"
-    if selection.max_score is not None and selection.max_score <= selection.min_score:
-        yield ("max_score",), f"must be more than min_score ({selection.min_score}), or nothing is ever selected"
-    if selection.max_area is not None and selection.max_area <= selection.min_area:
-        yield ("max_area",), f"must be more than min_area ({selection.min_area}), or nothing is ever selected"
-    most = selection.max_count if isinstance(selection, Condition) else None
-    if isinstance(selection, Condition) and most is not None and most < selection.min_count:
-        yield ("max_count",), f"must not be less than min_count ({selection.min_count}), or it never fires"
 
 
 def doubts(recipe: Recipe) -> Iterator[str]:
@@ -264,7 +176,7 @@ def doubts(recipe: Recipe) -> Iterator[str]:
         if rule.when.wanted is None:
             return
         covered |= rule.when.wanted
-    if unused := sorted(set(recipe.task.classes or ()) - covered):
+    if unused := sorted(set(recipe.task.classes or ()) - covered - {REGION}):  # what is a region is an anomaly already
         yield f"no rule looks at {', '.join(unused)}: such a part is OK; add a rule if it is not"
 
 
@@ -277,5 +189,6 @@ def unknown_labels(recipe: Recipe, labels: tuple[str, ...]) -> Iterator[str]:
         *((f"value {value.name!r}", value.of) for value in recipe.values),
     ]
     for name, selection in named:
-        for label in sorted((selection.wanted or frozenset()) - set(labels)):
+        others = selection.near.to.wanted if selection.near is not None else None
+        for label in sorted(((selection.wanted or frozenset()) | (others or frozenset())) - set(labels)):
             yield f"{name}: the model knows no {label!r}; use one of {', '.join(labels)}"

@@ -13,6 +13,7 @@ from gateway.vision.settings import CameraConfig, EngineConfig, FramesConfig, Wo
 from protocols.devices import AnyDevice, ModbusDeviceConfig, OpcUaDeviceConfig
 from protocols.handshake import CycleSettings
 from protocols.links import LinkConfig
+from protocols.opcua.server_settings import OpcUaServerConfig
 
 StationName = Annotated[str, Field(max_length=63, pattern="^[a-z0-9]([a-z0-9-]*[a-z0-9])?$")]
 """A DNS label (RFC 1123 §2.1, in lower case): it becomes a folder, a metric label and part of an OPC UA node id."""
@@ -136,3 +137,5 @@ class GatewayConfig(_Part):
     stations: Annotated[tuple[StationConfig, ...], Field(min_length=1, max_length=32)]
     devices: Annotated[tuple[AnyDevice, ...], Field(max_length=64)] = ()
     """Equipment beside the PLCs, whose values the stations use as tags."""
+    opcua: OpcUaServerConfig | None = None
+    """The OPC UA server that shows all stations; without this key there is none."""

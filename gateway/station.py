@@ -11,13 +11,14 @@ import contextlib
 import time
 from collections.abc import Callable
 from functools import partial
+from typing import TYPE_CHECKING
 
 import structlog
 
-from gateway.cycle import Cycle, to_result
+from gateway.cycle import Cycle, to_result, trigger_of
 from gateway.equipment import Equipment, NoEquipment
 from gateway.history import HistoryError, Recovered
-from gateway.inspection import Inspection, Observation, Trigger
+from gateway.inspection import Inspection, Observation
 from gateway.judge import judge
 from gateway.log import log_inspection
 from gateway.metrics import StationMetrics
@@ -30,7 +31,10 @@ from protocols.faults import CATALOGUE, Code
 from protocols.handshake import Last
 from protocols.link import Link, LinkState
 from protocols.signals import Command, CommandCode, Result
-from protocols.vision_role import VisionRole
+from protocols.station_view import Seat
+
+if TYPE_CHECKING:
+    from protocols.seats import Handover, Turned
 
 FAREWELL = 0.5
 """Seconds at the end in which the PLC may take the last results."""
@@ -57,7 +61,7 @@ class Station:
     ) -> None:
         self.name = setup.name
         self.metrics = StationMetrics()
-        self.role = VisionRole(setup.settings, boot_id=setup.boot_id)
+        self.role, self._shared = setup.role()
         self.role.config_crc = setup.config_crc
         self.role.condition(Code.STARTING, True)
         self.recipe = next(iter(setup.recipes.values()))
@@ -65,6 +69,7 @@ class Station:
         self._link = link
         self._pool: Pool | None = None
         self._equipment: Equipment = NoEquipment()
+        self._seat = Seat.LINK
         self._plc_lost = self._device_lost = False
         self._clock, self._wall = clock, wall
         self._outcomes = Outcomes(self, store, clock)
@@ -217,6 +222,32 @@ class Station:
         self._equipment.doubt()
         self._show()
 
+    # ------------------------------------------------------------ what the seats call
+
+    @property
+    def executing(self) -> bool:
+        """A command of the driver's is being carried out."""
+        return self.role.commands.executing
+
+    def driven(self, handover: Handover) -> None:
+        """Another one drives from now on; results not taken yet wait for those who asked for them."""
+        self._seat, self._plc_lost = handover.seat, handover.lost
+        self._log.info("driver", driver=handover.seat.name.lower(), reason=handover.reason)
+        self.role.condition(Code.LINK_LOST, self._plc_lost or self._device_lost)
+        if self._shared is not None:
+            self._act(self._shared.handover(handover.seat, handover.absence, self._clock()))
+        self._equipment.doubt()
+        self._show()
+
+    def turned_away(self, turned: Turned) -> None:
+        """Somebody who does not drive asked for something."""
+        code, seat = turned.code, turned.seat.name.lower()
+        if turned.trigger_seq is not None:
+            self._refused(hs.Refused(turned.trigger_seq, code), seat=seat)
+            return
+        self.metrics.refused(code)
+        self._log.warning("turned_away", seat=seat, code=int(code), text=CATALOGUE[code].text)
+
     # ------------------------------------------------------------ what the equipment calls
 
     def own_trigger(self, call: hs.OwnTrigger) -> None:
@@ -295,7 +326,10 @@ class Station:
         """Show this outcome to the PLC now."""
         cycle = inspection.trigger.cycle
         self._unveil(cycle)
-        self._act(self.role.finish(cycle, to_result(inspection), self._clock()))
+        result = to_result(inspection)
+        if self._setup.outcome is not None:
+            self._setup.outcome(inspection, result)
+        self._act(self.role.finish(cycle, result, self._clock()))
         self._show()
         self._equipment.decided(cycle, inspection.judgement)
         self.metrics.result(inspection.judgement)
@@ -353,7 +387,7 @@ class Station:
                     if not self.role.results.pending:
                         self._all_taken.set()
 
-    def _refused(self, refusal: hs.Refused) -> None:
+    def _refused(self, refusal: hs.Refused, **whose: str) -> None:
         code, repeated = refusal.code, refusal.repeated
         self.metrics.refused(code)
         if not repeated:
@@ -364,6 +398,7 @@ class Station:
             code=int(code),
             text=CATALOGUE[code].text,
             repeated=repeated,
+            **whose,
         )
 
     def _odd(self, action: hs.AckIgnored | hs.Skipped | hs.Jumped | hs.Restarted) -> None:
@@ -388,18 +423,7 @@ class Station:
             self._equipment.doubt()  # while nobody triggers a part may pass
 
     def _accepted(self, request: hs.Accepted) -> None:
-        trigger = Trigger(
-            cycle=request.cycle,
-            trigger_seq=request.trigger_seq,
-            part_id=request.part_id,
-            serial=request.serial,
-            user=request.user,
-            accepted=request.at,
-            deadline=request.deadline,
-            utc=self._wall(),
-            by_bit=request.style is not hs.Style.SEQUENCE,
-            tags=self._equipment.snapshot(),
-        )
+        trigger = trigger_of(request, self._wall(), self._equipment.snapshot(), self._seat)
         self.metrics.accepted += 1
         if self._pool is not None:
             self._pool.inspect(trigger)

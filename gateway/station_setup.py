@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from gateway.inspection import Inspection, Trigger
 from gateway.recipe import Recipe
 from gateway.vision.wire import ModelFacts
 from protocols.handshake import CycleSettings
-from protocols.signals import Judgement
+from protocols.signals import Judgement, Result
+from protocols.vision_role import VisionRole
+
+if TYPE_CHECKING:
+    from protocols.shared_role import SharedRole
 
 
 class Pool(Protocol):
@@ -44,3 +48,16 @@ class Setup:
     pictures: Pictures | None = None
     remember: Callable[[int], Awaitable[str]] | None = None
     """Writes the number of a recipe just activated to the disk; why it could not, empty when it could."""
+    shared: bool = False
+    """Others than the link may drive it."""
+    outcome: Callable[[Inspection, Result], None] | None = None
+    """Told of every inspection before its result is shown."""
+
+    def role(self) -> tuple[VisionRole, SharedRole | None]:
+        """The handshake, and the same once more where it can be handed over."""
+        if not self.shared:
+            return VisionRole(self.settings, boot_id=self.boot_id), None
+        from protocols.shared_role import SharedRole  # most stations have their link alone
+
+        role = SharedRole(self.settings, boot_id=self.boot_id)
+        return role, role

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from protocols.carried import CarriedConfig, CarrierLink
 from protocols.link import Link, MapError
 from protocols.modbus.client_settings import ModbusClientConfig
 from protocols.modbus.polled_settings import PolledConfig
@@ -14,6 +15,7 @@ from protocols.modbus.rtu_settings import ModbusRtuClientConfig, ModbusRtuServer
 from protocols.modbus.server_settings import ModbusServerConfig
 from protocols.modbus.sharing import Sharing
 from protocols.opcua.client_settings import OpcUaClientConfig
+from protocols.opcua.server_link_settings import OpcUaServerLinkConfig
 from protocols.settings import OnEvent, Service, Settings
 
 
@@ -34,6 +36,7 @@ AnyLink = (
     | ModbusClientConfig
     | ModbusRtuServerConfig
     | ModbusRtuClientConfig
+    | OpcUaServerLinkConfig
     | OpcUaClientConfig
     | LoopbackConfig
 )
@@ -65,6 +68,8 @@ def build(
         elif isinstance(config, ModbusRtuServerConfig):
             line = lines.get(config.place) or lines.setdefault(config.place, _SerialLine(config, name, on_event))
             links.append(line.add(config, name))
+        elif isinstance(config, CarriedConfig):
+            links.append(CarrierLink())
         else:
             links.append(config.build(on_event))
     return links, [*(shared.server for shared in listeners.values()), *(line.server for line in lines.values())]

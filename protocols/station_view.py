@@ -76,3 +76,6 @@ class Observer(Protocol):
 
     def outcome(self, outcome: Outcome) -> None:
         """Every inspection once, in order, also those asked for by others."""
+
+    def stale(self, stale: bool) -> None:
+        """Nothing has been heard of the station for a second, or it is heard again: what is shown may be old."""

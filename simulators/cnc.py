@@ -172,7 +172,9 @@ class Cnc:
 
     def advance(self, seconds: float) -> None:
         """Let so much real time pass."""
-        left = 0.0 if self.stalled else seconds
+        if self.stalled:
+            return
+        left = seconds
         for _ in range(10_000):  # a bound, not a rule: one step ends a block, and there are few in a tick
             left = self._step(left)
             if left <= 0:
@@ -185,6 +187,8 @@ class Cnc:
         if block is not None:
             return self._cut(block, seconds, pace)
         self.rpm = self.load = 0.0
+        if pace <= 0 and self.state not in (Program.WAITING, Program.INTERRUPTED):
+            return 0.0
         due = self._due(pace)
         spent = min(seconds, max(0.0, due - self._in_state))
         self._in_state += spent
@@ -202,9 +206,7 @@ class Cnc:
             return self.rules.verdict_timeout
         if self.state is Program.INTERRUPTED:
             return self.rules.reset_after or math.inf
-        if self.done or pace <= 0:
-            return math.inf
-        return PAUSE / pace
+        return math.inf if self.done else PAUSE / pace
 
     def _due_now(self) -> None:
         match self.state:

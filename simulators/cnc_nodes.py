@@ -95,7 +95,7 @@ TYPES: Final[tuple[Type, ...]] = (
         (22, "SpindleMonitoringType", (TOOL, 41)),
         (26, "MachineOperationMonitoringType", BASE_OBJECT),
         (29, "ProductionJobType", BASE_OBJECT),
-        (30, "ProductionJobListType", BASE_OBJECT),
+        (30, "ProductionJobListType", (UA, 23518)),
         (59, "ProductionProgramType", BASE_OBJECT),
         (32, "ProductionActiveProgramType", (TOOL, 59)),
         (34, "ProductionPartSetType", BASE_OBJECT),

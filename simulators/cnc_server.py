@@ -97,7 +97,11 @@ class CncServer:
         """Be gone from the network; the machine goes on."""
         if self._server is not None:
             server, self._server = self._server, None
+            # asyncua lets sessions whose clients were cut off live on, and what they subscribed to with them.
+            sessions = list(server.iserver._external_sessions.values())
             await server.stop()
+            for session in sessions:
+                await session.close_session(True)
 
     async def restart(self, *, shift: bool = False) -> None:
         """Go and come again at the same port, on request with other namespace indices."""

@@ -32,6 +32,10 @@ EXIT_STOPPED = 130
 def main(arguments: Sequence[str]) -> int:
     """Run the demo; 0 = all well, 1 = contract broken or no gateway, 2 = wrong usage, 130 = interrupted."""
     options = _parser().parse_args(arguments)
+    if options.cnc:
+        from simulators import demo_cnc
+
+        return demo_cnc.run(options)
     try:
         setup = read(options.config or CONFIGS[options.link])
         check_port(setup)
@@ -201,6 +205,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--config", type=Path, metavar="FILE", help=f"default: {' or '.join(map(str, CONFIGS.values()))}, by --link"
     )
+    parser.add_argument("--cnc", action="store_true", help="a CNC asks by OPC UA and waits for the answer; no PLC")
     parser.add_argument("--parts", type=_count, metavar="N", help=f"stop after so many parts (default {PARTS})")
     parser.add_argument("--seconds", type=_positive, metavar="S", help="stop after this time")
     parser.add_argument("--rate", type=_positive, default=5.0, metavar="R", help="parts a second (default 5)")

@@ -12,19 +12,20 @@ import logging
 import os
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from asyncua import Server, ua
+from asyncua import Node, Server, ua
 from asyncua.common.utils import ServiceError
 from asyncua.crypto.permission_rules import User, UserRole
+from asyncua.server.address_space import AttributeValue, NodeData
 from asyncua.server.internal_server import InternalServer
 from asyncua.server.internal_session import InternalSession
 from asyncua.server.uaprocessor import UaProcessor
 from typing_extensions import override
 
-from simulators.opcua_block import DB, MEMBERS, Member
+from simulators.opcua_block import DB, MEMBERS
 
 SIEMENS = "http://www.siemens.com/simatic-s7-opcua"
 DEVICES = "http://opcfoundation.org/UA/DI/"
@@ -85,6 +86,8 @@ class S7Server:
         """Whether the PLC's namespace has another index than usual."""
         self.types: dict[str, int] = {}
         """Member → another built-in type than it should have."""
+        self.lengths: dict[str, int] = {}
+        """Member → another length; 0 = no array."""
         self.restarting = False
         self.wrote_at = -1e9
         """When a client last wrote anything, by the monotonic clock."""
@@ -117,8 +120,8 @@ class S7Server:
         server.socket_address = (self.host, self.port)
         server.set_security_policy([getattr(ua.SecurityPolicyType, name) for name in manners.policies])
         if manners.certificate is not None and manners.key is not None:
-            await server.load_certificate(manners.certificate)
-            await server.load_private_key(manners.key)
+            await server.load_certificate(manners.certificate, format="pem")
+            await server.load_private_key(manners.key, format="pem")
         inside.max_session_timeout_ms = manners.session_timeout * 1000
         await self._build(server)
         try:
@@ -189,10 +192,21 @@ class S7Server:
         bad = ua.DataValue(ua.Variant(value, kind), StatusCode=ua.StatusCode(ua.UInt32(status)))
         await self._inside().write_attribute_value(self._nodes[name], bad)
 
+    async def protect(self, name: str) -> None:
+        """Take the right to write this value from all clients."""
+        node = Node(self._inside().isession, self._nodes[name])
+        await node.set_read_only()
+
     def _inside(self) -> InternalServer:
         if self._server is None:
             raise RuntimeError("the server does not run")
         return self._server.iserver
+
+    def _zero(self, name: str) -> Any:
+        """The value that a member has after a restart, with the type and length that it has now."""
+        member = MEMBERS[name]
+        changed = replace(member, type=self.types.get(name, member.type), length=self.lengths.get(name, member.length))
+        return changed.zero
 
     async def _build(self, server: Server) -> None:
         await server.register_namespace(DEVICES)
@@ -209,9 +223,9 @@ class S7Server:
         for name, member in MEMBERS.items():
             kind = ua.VariantType(self.types.get(name, member.type))
             node = await structs[member.struct].add_variable(
-                _text_id(member.node, index), f"{index}:{member.path}", ua.Variant(_zero(member, kind), kind)
+                _text_id(member.node, index), f"{index}:{member.path}", ua.Variant(self._zero(name), kind)
             )
-            if member.length:
+            if self.lengths.get(name, member.length):
                 await node.write_value_rank(ua.ValueRank.OneDimension)
                 await node.write_array_dimensions([member.length])  # type: ignore[arg-type] # asyncua declares one number
             await node.set_writable()
@@ -222,8 +236,20 @@ def _text_id(text: str, index: int) -> ua.NodeId:
     return ua.NodeId(ua.String(text), ua.Int16(index))
 
 
-def _zero(member: Member, kind: ua.VariantType) -> Any:
-    return member.zero if kind.value == member.type else {10: 0.0, 12: ""}.get(kind.value, 0)
+_standard: dict[ua.NodeId, NodeData] = {}
+"""Namespace 0 as asyncua builds it, once for each process."""
+
+
+def _copied(nodes: Mapping[ua.NodeId, NodeData]) -> dict[ua.NodeId, NodeData]:
+    """The same nodes with references and values of their own."""
+    found = {}
+    for nodeid, node in nodes.items():
+        copy = found[nodeid] = NodeData(nodeid)
+        copy.references, copy.call = list(node.references), node.call
+        copy.attributes = {
+            key: AttributeValue(held.value) for key, held in node.attributes.items() if held.value is not None
+        }
+    return found
 
 
 class _Login:
@@ -256,6 +282,14 @@ class _Inside(InternalServer):
             return await create(params, *args, **kwargs)
 
         subscriptions.create_subscription = revised  # type: ignore[method-assign]
+
+    @override
+    async def load_standard_address_space(self, shelf_file: Path | None = None) -> None:
+        """A copy of the one that this process has built before: a restart must not take a second and a half."""
+        if not _standard:
+            await super().load_standard_address_space()
+            _standard.update(_copied(self.aspace._nodes))
+        self.aspace._nodes = _copied(_standard)
 
     @override
     def create_session(self, name: str, user: User | None = None, external: bool = False) -> InternalSession:

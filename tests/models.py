@@ -16,11 +16,12 @@ NAMES = ("scratch", "burr", "missing_hole")
 
 Row = tuple[float, float, float, float, float, float]
 
+TASK = "{kind: detect, format: end2end, classes: [scratch, burr, missing_hole], min_score: 0.25}"
 RECIPE = """\
 recipe: {name}
 number: {number}
 model: {{file: model.onnx, sha256: {sha256}}}
-task: {{kind: detect, format: end2end, classes: [scratch, burr, missing_hole], min_score: 0.25, resize: {resize}}}
+task: {task}
 rules:
   - {{name: any, when: {{any: true}}, verdict: NG, code: 100}}
 """
@@ -100,6 +101,26 @@ def convolutional(width: int = 16, seed: int = 1) -> bytes:
     return build(nodes, constants)
 
 
+def float_detector() -> bytes:
+    """A YOLOv8-like detector of two classes on float planes 96 x 64: one box; its score is the mean of red."""
+    columns = np.zeros((1, 6, 9), np.float32)
+    columns[0, :4, 4] = (48, 32, 24, 16)
+    mask = np.zeros_like(columns)
+    mask[0, 5, 4] = 1
+    nodes = [
+        helper.make_node("Gather", ["image", "first"], ["red"], axis=1),
+        helper.make_node("ReduceMean", ["red"], ["mean"], keepdims=0),
+        helper.make_node("Mul", ["mask", "mean"], ["score"]),
+        helper.make_node("Add", ["columns", "score"], ["output0"]),
+    ]
+    constants = [
+        helper.make_tensor("first", TensorProto.INT64, [1], [0]),
+        helper.make_tensor("columns", TensorProto.FLOAT, columns.shape, columns.ravel()),
+        helper.make_tensor("mask", TensorProto.FLOAT, mask.shape, mask.ravel()),
+    ]
+    return build(nodes, constants, (1, 3, 64, 96), (1, 6, 9), "output0", dtype=TensorProto.FLOAT)
+
+
 def nan_detector() -> bytes:
     """A detector whose scores are not numbers."""
     nan = float("nan")
@@ -148,11 +169,11 @@ def external(location: str) -> bytes:
     return bytes(model.SerializeToString())
 
 
-def recipe(folder: Path, model: bytes, *, number: int = 1, sha256: str | None = None, resize: str = "stretch") -> Path:
+def recipe(folder: Path, model: bytes, *, number: int = 1, sha256: str | None = None, task: str = TASK) -> Path:
     """A recipe folder with this model; `sha256` only to lie about it."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "model.onnx").write_bytes(model)
     digest = sha256 or hashlib.sha256(model).hexdigest()
-    text = RECIPE.format(name=folder.name, number=number, sha256=digest, resize=resize)
+    text = RECIPE.format(name=folder.name, number=number, sha256=digest, task=task)
     (folder / "recipe.yaml").write_text(text, encoding="utf-8")
     return folder

@@ -68,9 +68,10 @@ class Placement:
 class Resizer:
     """Brings frames into the network's input buffer, height x width x 3; no memory is taken once running."""
 
-    def __init__(self, target: Pixels, letterbox: bool) -> None:
+    def __init__(self, target: Pixels, mode: str = "stretch") -> None:
         self._target = target
-        self._letterbox = letterbox
+        self._mode = mode
+        self._cut = (slice(None), slice(None))
         self._key: tuple[int, int] | None = None
         self._steps: tuple[tuple[Pixels, int], ...] = ()
         self._placement = Placement(1, 1, 0, 0, target.shape[1], target.shape[0])
@@ -81,6 +82,8 @@ class Resizer:
         """Write the frame into the buffer; where it came to lie."""
         if self._key != pixels.shape[:2]:
             self._plan(*pixels.shape[:2])
+        if self._mode == "crop":
+            pixels = pixels[self._cut]
         for into, method in self._steps:
             cv2.resize(pixels, (into.shape[1], into.shape[0]), dst=into, interpolation=method)
             pixels = into
@@ -88,17 +91,33 @@ class Resizer:
 
     def _plan(self, height: int, width: int) -> None:
         rows, columns = self._target.shape[:2]
+        self._key = (height, width)
+        if self._mode == "crop":
+            self._plan_crop(height, width)
+            return
         top = left = 0
-        if self._letterbox:
+        if self._mode != "stretch":
             scale = min(columns / width, rows / height)
             inner_rows, inner_columns = max(1, round(height * scale)), max(1, round(width * scale))
-            top, left = (rows - inner_rows) // 2, (columns - inner_columns) // 2
+            if self._mode == "letterbox":
+                top, left = (rows - inner_rows) // 2, (columns - inner_columns) // 2
             rows, columns = inner_rows, inner_columns
             self._target[:] = PADDING
         inner = self.picture = self._target[top : top + rows, left : left + columns]
         self._steps = tuple(_steps(height, width, inner))
         self._placement = Placement(columns / width, rows / height, left, top, width, height)
-        self._key = (height, width)
+
+    def _plan_crop(self, height: int, width: int) -> None:
+        """The middle of the frame, in the shape of the input."""
+        rows, columns = self._target.shape[:2]
+        scale = max(columns / width, rows / height)
+        high, wide = min(height, max(1, round(rows / scale))), min(width, max(1, round(columns / scale)))
+        y, x = (height - high) // 2, (width - wide) // 2
+        self._cut = slice(y, y + high), slice(x, x + wide)
+        self.picture = self._target
+        self._steps = tuple(_steps(high, wide, self._target))
+        across, down = columns / wide, rows / high
+        self._placement = Placement(across, down, -x * across, -y * down, width, height)
 
 
 def _steps(height: int, width: int, inner: Pixels) -> Iterator[tuple[Pixels, int]]:

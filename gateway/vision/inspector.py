@@ -59,9 +59,9 @@ class Inspector:
     def load(self, folder: Path, content: dict[str, Any] | None = None) -> None:
         """Load the model; `content` stands for recipe.yaml if given. RecipeError, EngineError, TaskError."""
         recipe = recipes.load(folder) if content is None else recipes.Recipe.model_validate(content).placed(folder)
-        info = self._engine.load(_model_bytes(recipe))
+        info = self._engine.load(_model_bytes(recipe), recipe.model.input)
         self._task: Task = make_task(recipe.task, info)
-        self._resizer = Resizer(info.input, recipe.task.resize == "letterbox")
+        self._resizer = Resizer(info.input, self._task.resize)
         warm_up = self._warm_up()
         self._walk_through()
         height, width = info.input.shape[:2]

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
 import faulthandler
 import os
-import resource
 import select
-import signal
 import socket
 import sys
 from collections.abc import Iterator
@@ -17,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import TypeAdapter
 
+from gateway import child
 from gateway.vision import wire
 from gateway.vision.settings import CameraConfig, EngineConfig, FramesConfig, WorkerConfig
 from protocols.faults import Code
@@ -27,7 +24,6 @@ if TYPE_CHECKING:
 RECONNECT_FIRST, RECONNECT_LIMIT = 0.2, 2.0
 CHECK_EVERY = 0.5
 """Seconds between looks at an idle camera."""
-_PR_SET_PDEATHSIG = 1
 
 
 class Channel:
@@ -70,11 +66,9 @@ class Channel:
 
 def main(arguments: list[str]) -> None:
     """Serve the control process whose socket and process id the arguments name, until it is gone."""
-    for terminal in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(terminal, signal.SIG_IGN)  # the control process decides when its workers end
     faulthandler.enable()
     connection, parent = (int(argument) for argument in arguments)
-    _die_with(parent)
+    child.die_with(parent)
     channel = Channel(socket.socket(fileno=connection))
     _import_ahead()
     try:
@@ -87,13 +81,15 @@ def main(arguments: list[str]) -> None:
 
 
 def _serve(channel: Channel, start: wire.Start, ring: int) -> None:
-    _limit(WorkerConfig(**start.worker))
+    config = WorkerConfig(**start.worker)
+    child.give_way(config.nice)
+    child.limit_memory(config.memory_limit_mb)
     inspector = _prepare(channel, start, ring)
     if inspector is None:
         return
     watch = CameraWatch(channel, inspector)
     watch.open()
-    _give_back()
+    child.give_back()
     channel.send(wire.Ready(inspector.facts))
     while True:
         if not channel.wait(watch.pause()):
@@ -195,35 +191,6 @@ class CameraWatch:
         if self._told:
             self._told = False
             self._channel.send(wire.CameraDown(code, text))
-
-
-def _limit(config: WorkerConfig) -> None:
-    """Give way to the control process, and never take more memory than allowed."""
-    with contextlib.suppress(OSError):
-        os.nice(config.nice)
-    limit = config.memory_limit_mb * 2**20
-    # On Linux the data limit counts what a process may write (4.7 and later), not mapped libraries and the frame ring.
-    kind = resource.RLIMIT_DATA if sys.platform == "linux" else resource.RLIMIT_AS
-    for which, wanted in ((kind, limit), (resource.RLIMIT_CORE, 0)):
-        with contextlib.suppress(OSError, ValueError):
-            hard = resource.getrlimit(which)[1]
-            value = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
-            resource.setrlimit(which, (value, value))
-
-
-def _give_back() -> None:
-    """Give memory that only the start needed back to the system (malloc_trim(3)); it would stay for ever otherwise."""
-    with contextlib.suppress(OSError, AttributeError):
-        ctypes.CDLL(None).malloc_trim(0)
-
-
-def _die_with(parent: int) -> None:
-    """End when the control process does, however it ends; exit at once if it already has."""
-    if sys.platform == "linux":
-        with contextlib.suppress(OSError, AttributeError):
-            ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:
-        os._exit(0)
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ from protocols.opcua.dialer import Dialer
 from protocols.opcua.failures import SLOW, ConnectionFailedError
 from protocols.opcua.node_facts import learn, plain
 from protocols.opcua.node_map import Entry, NodeMap
-from protocols.opcua.node_values import Kind, check, read_into, write_from
+from protocols.opcua.node_values import Kind, check, note_shown, read_into, write_from
 from protocols.settings import OnEvent
 from protocols.signals import BLANK_COMMAND, Command, Outputs
 
@@ -223,11 +223,28 @@ class OpcUaClientLink:
         self._fresh.clear()
         outputs = self._outputs
         block = self._codec.encode_status(outputs.status) + self._codec.encode_result(outputs.result)
+        if self._written is None:
+            self._written = await self._there(connection, block)
         if block == self._written:
             return
         for entries, source in self._plan.steps(block, self._written):
             await self._send(connection, entries, source)
         self._written = block
+
+    async def _there(self, connection: Connection, block: bytes) -> bytes | None:
+        """What the PLC has of us already, as a block that differs from `block` where it has something else.
+
+        So a result that waits to be taken goes on being shown after a reconnect, and is no second one. None where that
+        cannot be read.
+        """
+        shown = list(self._shown.values())
+        values = await connection.read([placed.node for placed in shown])
+        if any(value.StatusCode is not None and not value.StatusCode.is_good() for value in values):
+            return None
+        found = bytearray(block)
+        for placed, value in zip(shown, values, strict=True):
+            note_shown(found, placed.entry, placed.kind, plain(value))
+        return bytes(found)
 
     async def _send(self, connection: Connection, entries: Sequence[Entry], block: bytes) -> None:
         placed = [self._shown[entry.name] for entry in entries]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from protocols.carried import CarriedConfig
 from protocols.link import Link, MapError
 from protocols.opcua.nodes import Reference, parse
 from protocols.opcua.peer_settings import OpcUaPeer
@@ -29,7 +30,7 @@ class NodesConfig(Settings):
     """What the gateway writes: status and result. The PLC must allow it to."""
 
 
-class OpcUaClientConfig(OpcUaPeer):
+class OpcUaClientConfig(OpcUaPeer, CarriedConfig):
     """The gateway is a client of a PLC's OPC UA server: reads the command from nodes and writes the result to nodes."""
 
     kind: Literal["opcua_client"] = "opcua_client"

@@ -103,6 +103,25 @@ def write_from(block: bytes, entry: Entry, kind: Kind) -> bool | int | float | s
     return (numbers + [math.nan] * kind.length)[: kind.length]
 
 
+def note_shown(block: bytearray, entry: Entry, kind: Kind, value: object) -> None:
+    """Make a block of status and result, as it is to be shown, tell what the PLC shows of this field instead."""
+    wanted = write_from(bytes(block), entry, kind)
+    if _same(wanted, value):
+        return
+    exact = entry.field.type is Type.BITS or entry.name == "RESULT_SEQ"
+    if exact and isinstance(value, int):
+        entry.put(block, [value & 0xFFFF])
+    else:  # what it is does not matter, only that it is something else
+        block[entry.extent] = bytes(~byte & 0xFF for byte in block[entry.extent])
+
+
+def _same(wanted: object, value: object) -> bool:
+    if isinstance(wanted, list):
+        return isinstance(value, list) and len(wanted) == len(value) and all(map(_same, wanted, value))
+    both_nan = isinstance(wanted, float) and isinstance(value, float) and math.isnan(wanted) and math.isnan(value)
+    return both_nan or (isinstance(value, bool) is isinstance(wanted, bool) and wanted == value)
+
+
 def _holds(entry: Entry, kind: Builtin) -> bool:
     field = entry.field
     if entry.mask or (kind is Builtin.BOOLEAN and field.name == "PLC_HEARTBEAT"):  # a clock bit beats as well

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import xml.etree.ElementTree as ET  # noqa: S405 - written here, never parsed
+import xml.etree.ElementTree as ET
 
 from asyncua import Server, ua
 from asyncua.common.xmlexporter import XmlExporter
@@ -28,11 +28,12 @@ async def nodeset(server: Server) -> str:
     own = [name for name in space.keys() if name.NamespaceIndex == NAMESPACE]  # noqa: SIM118 - it is no dict
     exporter = XmlExporter(server)
     await exporter.build_etree([server.get_node(name) for name in own])
-    root = exporter.etree.getroot()
+    root: ET.Element = next(exporter.etree.iter())
     uris = await server.get_namespace_array()
     root.insert(1, _models(uris, _needed(server, own)))
     ET.indent(root, _INDENT)
-    return '<?xml version="1.0" encoding="utf-8"?>\n' + ET.tostring(root, encoding="unicode") + "\n"
+    text: str = ET.tostring(root, encoding="unicode")
+    return f'<?xml version="1.0" encoding="utf-8"?>\n{text}\n'
 
 
 def _needed(server: Server, own: list[ua.NodeId]) -> set[int]:

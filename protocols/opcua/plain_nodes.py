@@ -39,6 +39,7 @@ _FIRST: dict[DataType, Plain] = {
     DataType.STRING: "",
     DataType.DATETIME: datetime(1601, 1, 1),  # noqa: DTZ001 - the earliest time of OPC UA (OPC 10000-6 §5.2.2.5)
 }
+_ONE_DIMENSION = 1
 _NULL = ua.Variant(None, ua.VariantType.Null)
 _STATUS = {quality: ua.StatusCode(ua.UInt32(quality)) for quality in Quality}
 
@@ -86,6 +87,8 @@ def _first(node: PlainNode) -> Any:
 async def _shape(server: Server, variable: Node, node: PlainNode) -> None:
     await _describe(server, variable.nodeid, node.text)
     if node.length:
+        rank = ua.Variant(_ONE_DIMENSION, ua.VariantType.Int32)
+        await _write(server, variable.nodeid, ua.AttributeIds.ValueRank, rank)
         dimensions = ua.Variant([node.length], ua.VariantType.UInt32)
         await _write(server, variable.nodeid, ua.AttributeIds.ArrayDimensions, dimensions)
 

@@ -7,6 +7,7 @@ import math
 from collections.abc import AsyncIterator, Callable, Sequence, Sized
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from asyncua import Client, Server, ua
@@ -37,9 +38,11 @@ PARAMETERS_LAST = ("Command.CONTROL", "Command.TRIGGER_SEQ", "Command.COMMAND_SE
 
 
 class Users:
-    """Everybody who is known needs no password."""
+    """Everybody who is known needs no password; who says no name reads."""
 
     def get_user(self, _: Any, username: str | None = None, **__: Any) -> User | None:
+        if username is None:
+            return LoggedIn(name="", may=Role.VIEWER)
         return LoggedIn(name=username, may=ROLES[username]) if username in ROLES else None
 
 
@@ -68,14 +71,22 @@ class Served:
 
 @asynccontextmanager
 async def served(
-    facts: StationFacts = FACTS, *, drives: Seat = Seat.LINK, on_event: Callable[[int, str], None] | None = None
+    facts: StationFacts = FACTS,
+    *,
+    drives: Seat = Seat.LINK,
+    on_event: Callable[[int, str], None] | None = None,
+    certificate: tuple[Path, Path] | None = None,
 ) -> AsyncIterator[Served]:
-    """A face in a server on a free port of this computer."""
+    """A face in a server on a free port of this computer; with a certificate and key it is secure."""
     compat.install()
-    server = Server(user_manager=Users())
+    server = Server(user_manager=Users())  # type: ignore[arg-type]
     await server.init()
     server.set_endpoint("opc.tcp://127.0.0.1:0")
     server.set_security_policy([ua.SecurityPolicyType.NoSecurity])
+    if certificate is not None:
+        server.set_security_policy([ua.SecurityPolicyType.Basic256Sha256_SignAndEncrypt])
+        await server.load_certificate(certificate[0])
+        await server.load_private_key(certificate[1], format="pem")
     face = PlainFace(server, facts, drives=drives, on_event=on_event or (lambda code, text: None))
     await face.build()
     await server.start()

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from onnx import TensorProto, helper
 
+from gateway.recipe_task import Input
 from gateway.vision.engines import Engine, EngineError, make_engine
 from gateway.vision.settings import EngineConfig
 from protocols.faults import Code
@@ -119,16 +120,17 @@ def test_an_operator_the_engine_lacks_is_named(engine: Engine, domain: str) -> N
 @pytest.mark.parametrize(
     ("shape", "dtype"),
     [
-        ((1, 3, 256, 320), TensorProto.UINT8),
-        ((1, 256, 320, 3), TensorProto.FLOAT),
+        ((1, 4, 256, 320), TensorProto.UINT8),
+        ((1, 256, 320, 3), TensorProto.INT32),
         ((2, 256, 320, 3), TensorProto.UINT8),
-        ((1, 256, 320, 1), TensorProto.UINT8),
+        ((1, 256, 320, 2), TensorProto.UINT8),
+        ((1, 3, "h", "w"), TensorProto.FLOAT),
         ((1, "h", "w", 3), TensorProto.UINT8),
-        ((1, 256, 320), TensorProto.UINT8),
+        ((256, 320), TensorProto.UINT8),
         ((1, 9000, 9000, 3), TensorProto.UINT8),
     ],
 )
-def test_an_input_that_is_no_picture_of_fixed_size_is_a_mismatch(
+def test_an_input_that_is_no_picture_of_known_size_is_a_mismatch(
     engine: Engine, shape: tuple[int | str, ...], dtype: int
 ) -> None:
     nodes = [
@@ -140,6 +142,79 @@ def test_an_input_that_is_no_picture_of_fixed_size_is_a_mismatch(
     error = refusal(engine, models.build(nodes, [table], shape=shape, dtype=dtype))
     assert error.code is Code.MODEL_MISMATCH
     assert "image" in error.text
+
+
+@pytest.mark.parametrize(
+    ("shape", "dtype", "numpy"),
+    [
+        ((1, 3, 64, 96), TensorProto.FLOAT, np.float32),
+        ((1, 64, 96, 3), TensorProto.FLOAT, np.float32),
+        ((1, 3, 64, 96), TensorProto.FLOAT16, np.float16),
+        ((3, 64, 96), TensorProto.FLOAT, np.float32),
+        ((1, 3, "h", "w"), TensorProto.FLOAT, np.float32),
+    ],
+)
+def test_a_picture_reaches_the_network_in_its_own_layout(
+    engine: Engine, shape: tuple[int | str, ...], dtype: int, numpy: type
+) -> None:
+    nodes = [
+        helper.make_node("Cast", ["image"], ["echo"], to=TensorProto.FLOAT),
+        helper.make_node("Identity", ["echo"], ["detections"]),
+    ]
+    picture = Input(size=(96, 64), mean=(0.5, 0.25, 0.0), std=(0.5, 1.0, 2.0))
+    info = engine.load(models.build(nodes, [], shape=shape, output_shape=shape, dtype=dtype), picture)
+    assert info.input.shape == (64, 96, 3)
+    info.input[:] = np.random.default_rng(1).integers(0, 256, info.input.shape, np.uint8)
+    seen = engine.run()["detections"].reshape(
+        [side if isinstance(side, int) else {"h": 64, "w": 96}[side] for side in shape]
+    )
+    seen = seen[0] if seen.ndim == 4 else seen
+    seen = seen.transpose(1, 2, 0) if seen.shape[0] == 3 else seen
+    wanted = (info.input[:, :, ::-1] / 255 - np.array([0.5, 0.25, 0.0])) / np.array([0.5, 1.0, 2.0])
+    assert np.abs(seen - wanted).max() < (2e-3 if numpy is np.float16 else 1e-6)
+
+
+def test_a_network_of_grey_pictures(engine: Engine) -> None:
+    nodes = [helper.make_node("Identity", ["image"], ["detections"])]
+    info = engine.load(models.build(nodes, [], (1, 1, 64, 96), (1, 1, 64, 96), dtype=TensorProto.FLOAT))
+    info.input[:] = (10, 100, 200)  # blue, green, red
+    assert engine.run()["detections"] == pytest.approx(round(0.114 * 10 + 0.587 * 100 + 0.299 * 200) / 255, abs=1e-6)
+
+
+def test_bytes_are_not_scaled(engine: Engine) -> None:
+    with pytest.raises(EngineError, match="takes bytes"):
+        engine.load(models.detector(), Input(scale=0.5))
+
+
+def test_the_size_of_an_open_input_comes_from_the_recipe_and_no_other(engine: Engine) -> None:
+    error = refusal(
+        engine,
+        models.build(
+            [helper.make_node("Identity", ["image"], ["detections"])],
+            [],
+            (1, 3, "h", "w"),
+            None,
+            dtype=TensorProto.FLOAT,
+        ),
+    )
+    assert "model.input.size" in error.text
+    with pytest.raises(EngineError, match="remove it"):
+        engine.load(models.detector(), Input(size=(64, 64)))
+
+
+def test_a_detector_that_asks_for_the_size_of_the_original_is_told_that_of_its_input(engine: Engine) -> None:
+    graph = helper.make_graph(
+        [helper.make_node("Identity", ["orig_target_sizes"], ["boxes"])],
+        "test",
+        [
+            helper.make_tensor_value_info("images", TensorProto.FLOAT, (1, 3, 64, 96)),
+            helper.make_tensor_value_info("orig_target_sizes", TensorProto.INT64, (1, 2)),
+        ],
+        [helper.make_tensor_value_info("boxes", TensorProto.INT64, (1, 2))],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+    engine.load(model.SerializeToString())
+    assert engine.run()["boxes"].tolist() == [[96, 64]]
 
 
 def test_not_a_number_comes_out_as_it_is(engine: Engine) -> None:

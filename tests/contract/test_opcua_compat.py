@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 from asyncua import Client, Server, ua
-from asyncua.common.event_objects import BaseEvent, TransitionEvent
+from asyncua.common.event_objects import BaseEvent, Condition, TransitionEvent
 from asyncua.crypto.permission_rules import User
 
 from protocols.link import LinkError
@@ -277,6 +277,32 @@ async def test_of_type_takes_the_types_below_as_well(bench: Bench) -> None:
         assert got.Message.Text == "moved"
 
 
+async def test_conditions_are_shown_again_to_who_asks(bench: Bench) -> None:
+    compat.bind_condition_refresh(bench.server)
+    condition: Any = Condition(message="too dark")
+    condition.add_property("NodeId", named("M.Dark", NODES), ua.VariantType.NodeId)
+    condition.Retain = True
+    compat.emit(bench.server, [bench.machine.nodeid], condition)
+    seen = _Events()
+    async with bench.client("anna") as client:
+        subscription = await client.create_subscription(20, seen)
+        await subscription.subscribe_events(bench.machine.nodeid, numeric(ua.ObjectIds.ConditionType))
+        kind, number = numeric(ua.ObjectIds.ConditionType), subscription.subscription_id
+        method = numeric(ua.ObjectIds.ConditionType_ConditionRefresh)
+        result = await _call(client, kind, method, ua.Variant(number, ua.VariantType.UInt32))
+        assert result.StatusCode.is_good()
+        got = [(await asyncio.wait_for(seen.seen.get(), 10))[1] for _ in range(3)]
+        assert [event.EventType.Identifier for event in got] == [
+            ua.ObjectIds.RefreshStartEventType,
+            ua.ObjectIds.ConditionType,
+            ua.ObjectIds.RefreshEndEventType,
+        ]
+        foreign = await _call(client, kind, method, ua.Variant(1, ua.VariantType.UInt32))
+        assert foreign.StatusCode.name == "BadSubscriptionIdInvalid"
+    condition.Retain = False
+    compat.emit(bench.server, [], condition)
+
+
 async def test_an_event_is_published_at_once_where_that_is_wanted(bench: Bench) -> None:
     seen = _Events()
     rules = compat.rules_of(bench.server)
@@ -301,8 +327,8 @@ async def test_the_end_of_a_session_is_told_with_its_name(bench: Bench) -> None:
     await _until(lambda: session in bench.closed)
 
 
-async def _republish(client: Client, subscription: int) -> None:
-    request = ua.RepublishRequest(Parameters=ua.RepublishParameters(subscription, 4711))
+async def _republish(client: Client, subscription: int | None) -> None:
+    request = ua.RepublishRequest(Parameters=ua.RepublishParameters(ua.IntegerId(subscription or 0), ua.Counter(4711)))
     await client.uaclient._send_request(request)
 
 

@@ -148,6 +148,16 @@ async def test_a_trigger_gives_findings_in_pixels_of_the_frame(recipe: Path) -> 
         assert seen.simulated
 
 
+async def test_a_network_of_another_family_needs_a_recipe_and_no_code(tmp_path: Path) -> None:
+    task = "{kind: detect, format: yolov8, classes: [scratch, burr], min_score: 0.05}"
+    folder = models.recipe(tmp_path / "plate", models.float_detector(), task=task)
+    async with line_of(settings_of(folder, standby=False)) as line:
+        await line.until(lambda: line.facts is not None)
+        (finding,) = (await line.inspect()).findings
+        assert (finding.label, finding.box) == ("burr", (224, 192, 416, 320))
+        assert 0.05 < finding.score < 0.95
+
+
 async def test_the_standby_writes_the_picture_of_the_inspected_frame(recipe: Path, tmp_path: Path) -> None:
     async with line_of(settings_of(recipe)) as line:
         await line.ready()
@@ -243,7 +253,7 @@ async def test_the_terminals_signals_do_not_end_a_worker(recipe: Path) -> None:
 
 
 def mismatch() -> bytes:
-    return models.detector(shape=(1, 256, 320, 1))
+    return models.detector(shape=(1, 5, 256, 320))
 
 
 REFUSED: dict[str, tuple[Callable[[], bytes], Code]] = {
@@ -467,7 +477,7 @@ PLAYED = {
 async def test_whatever_a_process_does_it_ends_as_a_dead_one(
     kind: str, recipe: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    code = f"import os, socket, sys, time; s = socket.socket(fileno=int(sys.argv[1])); {PLAYED[kind]}"
+    code = f"import os, socket, sys, time; s = socket.socket(fileno=int(sys.argv[2])); {PLAYED[kind]}"
     monkeypatch.setattr(launch, "COMMAND", (sys.executable, "-c", code))
     settings, owner = settings_of(recipe), Owner()
     ring = make_ring(settings.frames)

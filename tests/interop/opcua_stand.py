@@ -8,15 +8,14 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from protocols.opcua.machine_vision import MachineVisionFace
-from protocols.opcua.server import HardenedServer
-from protocols.opcua.server_settings import OpcUaServerConfig, OpcUaUser
-from protocols.opcua.users import hashed
-
 from protocols.opcua.compat import Role
+from protocols.opcua.machine_vision import MachineVisionFace
 from protocols.opcua.model.install import install
 from protocols.opcua.plain import PlainFace
 from protocols.opcua.plain_map import NAMESPACE_URI, node_id
+from protocols.opcua.server import HardenedServer
+from protocols.opcua.server_settings import OpcUaServerConfig, OpcUaUser
+from protocols.opcua.users import hashed
 from protocols.station_view import RecipeFacts, Seat, StationFacts
 from tests import vision_station
 from tests.contract.machine_vision_rig import SETTINGS, Joint

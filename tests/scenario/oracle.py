@@ -78,6 +78,8 @@ class Evidence:
     read_at: float = float("inf")
     """When the history was read, UTC: what was accepted just before may still be open."""
     counters_reset: bool = False
+    foreign: set[int] = field(default_factory=set)
+    """Parts that others than this PLC have asked for: their outcome is none of its business."""
     excused: list[tuple[float, float]] = field(default_factory=list)
     """When the wire to a polled PLC was down (UTC): its memory keeps the last words, which accuse nobody."""
 
@@ -96,6 +98,8 @@ def no_stale_ok(e: Evidence) -> Iterator[str]:
     by_bit = {row.result_seq: row.trigger.by_bit for row in e.rows}
     for view in _first_shown(e):
         b = view.block
+        if b.part_id in e.foreign:
+            yield f"result {b.result_seq} for part {b.part_id} is shown, which another has asked for"
         if b.judgement != Judgement.OK and not b.result_bits & 1:
             continue
         if b.result_bits & 0xF != 1 or b.judgement != Judgement.OK:
@@ -124,6 +128,8 @@ def one_outcome(e: Evidence) -> Iterator[str]:
                 yield f"{name} has no outcome"
         elif row.reason != Code.RESTARTED and row.total > limit:
             yield f"{name} was decided after {row.total:.3f} s, the deadline is {e.deadline} s"
+        elif row.trigger.part_id in e.foreign:
+            continue
         elif row.reason != Code.RESTARTED and (seen := _outcome_seen(e, row)) > row.trigger.utc + limit:
             yield f"{name} had its outcome on the wire after {seen - row.trigger.utc:.3f} s"
     known = {row.trigger.trigger_seq for row in e.rows}

@@ -70,6 +70,8 @@ class Stand:
         self.config = folder / "gateway.yaml"
         self.data_dir = folder / "data"
         self.devices: list[dict[str, Any]] = []
+        self.opcua: dict[str, Any] | None = None
+        """The configuration's key, if it is there; to be set before the start."""
         self.stations = [self._station(n, recipe, changes) for n, changes in enumerate(stations or ({},))]
         self.write_config(self.config, self.data_dir)
         self.runs: list[Run] = []
@@ -83,6 +85,8 @@ class Stand:
             for station in self.stations
         }
         self.environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
+        self.program = "gateway"
+        """The module that is run."""
         self.wrapper: list[str] = []
         """A program that runs the gateway under its eyes, such as strace."""
         self._process: subprocess.Popen[bytes] | None = None
@@ -101,6 +105,7 @@ class Stand:
         with path.open("w") as file:
             document = {"name": "stand", "data_dir": str(data_dir), "log": log, "stations": self.stations}
             document |= {"devices": self.devices} if self.devices else {}
+            document |= {"opcua": self.opcua} if self.opcua else {}
             yaml = YAML()
             yaml.representer.ignore_aliases = lambda _: True
             yaml.dump(document, file)
@@ -129,7 +134,7 @@ class Stand:
         before = self._boot_id()
         with self.log_file.open("wb") as out:
             self._process = subprocess.Popen(  # noqa: ASYNC220 - it returns at once, and outlives this loop
-                [*self.wrapper, sys.executable, "-m", "gateway", "run", str(self.config)],
+                [*self.wrapper, sys.executable, "-m", self.program, "run", str(self.config)],
                 stdin=subprocess.DEVNULL, stdout=out, stderr=out, env=self.environment, cwd=self.folder,
             )  # fmt: skip
         await until(lambda: self._started(before) or not self.running, 20, "the gateway starts")

@@ -8,11 +8,14 @@ from typing import Any, Protocol
 
 from numpy.typing import NDArray
 
+from gateway.recipe_task import Input
 from gateway.vision.frames import Pixels
 from gateway.vision.settings import EngineConfig
 from protocols.faults import Code
 
 Tensor = NDArray[Any]
+PLAIN = Input()
+"""The picture as the network's input says."""
 
 
 class EngineError(Exception):
@@ -38,8 +41,8 @@ class EngineInfo:
 class Engine(Protocol):
     """Runs one network."""
 
-    def load(self, model: bytes) -> EngineInfo:
-        """Make the network ready; EngineError 2001 or 2006. Once."""
+    def load(self, model: bytes, picture: Input = PLAIN) -> EngineInfo:
+        """Make the network ready for pictures given to it so; EngineError 2001 or 2006. Once."""
 
     def run(self) -> Mapping[str, Tensor]:
         """Run on the input buffer; outputs by name, valid until the next run. EngineError."""

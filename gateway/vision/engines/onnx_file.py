@@ -22,6 +22,7 @@ _CHILDREN: dict[str, dict[int, str]] = {
     "sparse": {1: "tensor", 2: "tensor"},
 }
 _EXTERNAL_DATA, _DATA_LOCATION = 13, 14
+_OPSET_IMPORT = 8
 
 
 class DamagedModelError(Exception):
@@ -31,6 +32,18 @@ class DamagedModelError(Exception):
 def external_data(model: bytes) -> bool:
     """Whether any tensor keeps its values outside the file; DamagedModelError if it cannot be told."""
     return _external(memoryview(model), "model", 0)
+
+
+def opsets(model: bytes) -> dict[str, int]:
+    """Version of each operator set by its domain, "ai.onnx" of ONNX itself; DamagedModelError."""
+    found: dict[str, int] = {}
+    for field, value in _fields(memoryview(model)):
+        if field == _OPSET_IMPORT and isinstance(value, memoryview):
+            parts = dict(_fields(value))
+            domain, version = parts.get(1, b""), parts.get(2, 0)
+            name = bytes(domain).decode("utf-8", "replace") if not isinstance(domain, int) else ""
+            found[name or "ai.onnx"] = version if isinstance(version, int) else 0
+    return found
 
 
 def _external(data: memoryview, kind: str, depth: int) -> bool:

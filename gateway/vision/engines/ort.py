@@ -11,15 +11,20 @@ os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # read at import; without it the libr
 import numpy as np
 import onnxruntime as ort
 
-from gateway.vision.engines import EngineError, EngineInfo, Tensor
+from gateway.recipe_task import Input
+from gateway.vision.engines import PLAIN, EngineError, EngineInfo, Tensor
+from gateway.vision.engines.feeding import Feed
 from gateway.vision.engines.onnx_file import DamagedModelError, external_data
 from gateway.vision.settings import EngineConfig
 from protocols.faults import Code
 
+ORIGINAL_SIZE = "orig_target_sizes"
+"""Input of RT-DETR's and D-FINE's own exports: width and height of the picture that boxes are wanted for."""
 MAX_OUTPUT = 16 * 2**20
 """Elements of an output of fixed shape; more is no list of findings."""
 _DTYPES: dict[str, type[np.generic]] = {
     "tensor(float)": np.float32,
+    "tensor(float16)": np.float16,
     "tensor(double)": np.float64,
     "tensor(int64)": np.int64,
     "tensor(int32)": np.int32,
@@ -28,7 +33,7 @@ _DTYPES: dict[str, type[np.generic]] = {
 
 
 class OnnxRuntime:
-    """Runs an ONNX model with one colour picture as its input."""
+    """Runs an ONNX model with one picture as its input."""
 
     def __init__(self, config: EngineConfig) -> None:
         self._config = config
@@ -36,19 +41,18 @@ class OnnxRuntime:
         self._fixed: dict[str, Tensor] = {}
         self._outputs: list[ort.NodeArg] = []
 
-    def load(self, model: bytes) -> EngineInfo:
+    def load(self, model: bytes, picture: Input = PLAIN) -> EngineInfo:
         """Check the file, build the session, bind the buffers."""
         _refuse_external_data(model)
-        session = self._session = _session(model, self._options())
+        session = self._session = _session(model, _options(self._config))
         self._binding = session.io_binding()
-        buffer = _input_buffer(session)
-        name = session.get_inputs()[0].name
-        self._binding.bind_input(name, "cpu", 0, np.uint8, buffer.shape, buffer.ctypes.data)
-        self._input = buffer  # the session holds its address only
+        feed = self._feed = _feed(session, picture)  # kept: the session holds the addresses of its buffers only
+        for given in session.get_inputs():
+            self._bind_input(given, feed)
         self._outputs = session.get_outputs()
         outputs = self._bind_outputs()
         metadata = session.get_modelmeta().custom_metadata_map
-        return EngineInfo(session.get_providers()[0], buffer[0], outputs, metadata)
+        return EngineInfo(session.get_providers()[0], feed.picture, outputs, metadata)
 
     def run(self) -> Mapping[str, Tensor]:
         """Run on the input buffer."""
@@ -60,6 +64,7 @@ class OnnxRuntime:
         try:
             if len(self._fixed) < len(self._outputs):
                 self._bind_outputs()  # an output of open size keeps the size of the run before
+            self._feed.fill()
             self._session.run_with_iobinding(self._binding)
             if len(self._fixed) == len(self._outputs):
                 return self._fixed
@@ -68,19 +73,12 @@ class OnnxRuntime:
             raise EngineError(Code.OUTPUT_INVALID, f"the network cannot be run: {_sentence(error)}") from error
         return {output.name: value for output, value in zip(self._outputs, values, strict=True)}
 
-    def _options(self) -> ort.SessionOptions:
-        options = ort.SessionOptions()
-        options.intra_op_num_threads = self._config.threads
-        options.inter_op_num_threads = 1
-        options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
-        options.log_severity_level = 4  # what matters comes as an exception
-        # bytes that look like the library's own format would bypass our look at the file
-        options.add_session_config_entry("session.load_model_format", "ONNX")
-        spin = self._config.spin_us
-        options.add_session_config_entry("session.intra_op.allow_spinning", "1" if spin else "0")
-        if spin:
-            options.add_session_config_entry("session.intra_op.spin_duration_us", str(spin))
-        return options
+    def _bind_input(self, given: ort.NodeArg, feed: Feed) -> None:
+        tensor = feed.tensor
+        if given.name == ORIGINAL_SIZE:  # told the size of its own input, such a network gives boxes in pixels of that
+            height, width = feed.picture.shape[:2]
+            tensor = self._size = np.array([[width, height]], np.int64)
+        self._binding.bind_input(given.name, "cpu", 0, tensor.dtype.type, tensor.shape, tensor.ctypes.data)
 
     def _bind_outputs(self) -> dict[str, tuple[int, ...]]:
         self._binding.clear_binding_outputs()
@@ -96,6 +94,41 @@ class OnnxRuntime:
         tensor = self._fixed[output.name] = np.empty(shape, dtype)
         self._binding.bind_output(output.name, "cpu", 0, dtype, shape, tensor.ctypes.data)
         return shape
+
+
+Described = tuple[str, str, list[object]]
+"""Name, type and shape of an input or output."""
+
+
+def interface(model: bytes, config: EngineConfig) -> tuple[list[Described], list[Described], dict[str, str]]:
+    """Inputs, outputs and metadata of a model; EngineError 2001."""
+    _refuse_external_data(model)
+    session = _session(model, _options(config))
+    given, gives = (
+        [(port.name, port.type, list(port.shape)) for port in ports]
+        for ports in (session.get_inputs(), session.get_outputs())
+    )
+    return given, gives, session.get_modelmeta().custom_metadata_map
+
+
+def providers() -> list[str]:
+    """What this build of ONNX Runtime could run a network on."""
+    return list(ort.get_available_providers())
+
+
+def _options(config: EngineConfig) -> ort.SessionOptions:
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = config.threads
+    options.inter_op_num_threads = 1
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
+    options.log_severity_level = 4  # what matters comes as an exception
+    # bytes that look like the library's own format would bypass our look at the file
+    options.add_session_config_entry("session.load_model_format", "ONNX")
+    spin = config.spin_us
+    options.add_session_config_entry("session.intra_op.allow_spinning", "1" if spin else "0")
+    if spin:
+        options.add_session_config_entry("session.intra_op.spin_duration_us", str(spin))
+    return options
 
 
 def _refuse_external_data(model: bytes) -> None:
@@ -115,18 +148,14 @@ def _session(model: bytes, options: ort.SessionOptions) -> ort.InferenceSession:
         raise EngineError(Code.MODEL_LOAD, f"the model cannot be loaded: {_sentence(error)}") from error
 
 
-def _input_buffer(session: ort.InferenceSession) -> Tensor:
-    inputs = session.get_inputs()
-    shape = list(inputs[0].shape) if inputs else []
-    if shape and not (isinstance(shape[0], int) and shape[0] > 0):
-        shape[0] = 1  # an open batch size
-    fixed = all(isinstance(size, int) and 0 < size <= 8192 for size in shape)
-    fits = len(shape) == 4 and fixed and shape[0] == 1 and shape[3] == 3
-    if len(inputs) != 1 or inputs[0].type != "tensor(uint8)" or not fits:
+def _feed(session: ort.InferenceSession, picture: Input) -> Feed:
+    """The picture's input: the only one, but for the size of the original that some detectors ask for."""
+    inputs = [given for given in session.get_inputs() if given.name != ORIGINAL_SIZE]
+    if len(inputs) != 1:
         found = "; ".join(f"{i.name}: {i.type} {i.shape}" for i in inputs[:4]) or "no input"
-        text = f"the model's input must be one picture tensor(uint8) [1, height, width, 3], BGR; it has {found}"
-        raise EngineError(Code.MODEL_MISMATCH, text)
-    return np.zeros(shape, np.uint8)
+        text = "the model's input must be one picture, [1, height, width, 3] or [1, 3, height, width]; it has "
+        raise EngineError(Code.MODEL_MISMATCH, text + found)
+    return Feed(inputs[0].name, inputs[0].type, inputs[0].shape, picture)
 
 
 def _sentence(error: Exception) -> str:

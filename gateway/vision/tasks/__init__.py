@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from gateway.inspection import Finding
+from gateway.recipe_task import Anomaly, Classify, Detect
 from gateway.vision.engines import EngineInfo, Tensor
 from gateway.vision.image import Placement
 from protocols.faults import Code
@@ -20,26 +21,36 @@ class TaskError(Exception):
         self.text = text
 
 
-class TaskSettings(Protocol):
-    """What a recipe says of its task."""
-
-    @property
-    def classes(self) -> tuple[str, ...] | None: ...
-    @property
-    def min_score(self) -> float: ...
-
-
 class Task(Protocol):
     """Decodes what one network says."""
 
-    labels: tuple[str, ...]
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """All that its findings may be called."""
+
+    @property
+    def resize(self) -> str:
+        """How pictures are fitted to the input: `recipe_task.Resize`."""
 
     def decode(self, outputs: Mapping[str, Tensor], placement: Placement) -> tuple[Finding, ...]:
         """The findings in pixels of the frame, best first; TaskError 2005 for nonsense."""
 
 
-def make_task(settings: TaskSettings, info: EngineInfo) -> Task:
+def make_task(settings: Detect | Classify | Anomaly, info: EngineInfo) -> Task:
     """The task of a recipe for a loaded network; TaskError 2006 if they do not fit."""
-    from gateway.vision.tasks.detect import Detect
+    match settings:
+        case Detect():
+            from gateway.vision.tasks import detect, end2end, family
 
-    return Detect(settings, info)
+            name = settings.format or family.format_of(info)
+            if name != "end2end":
+                return detect.Detect(settings, info, name)
+            return end2end.EndToEnd(settings, info, "letterbox" if settings.format is None else "stretch")
+        case Classify():
+            from gateway.vision.tasks import classify
+
+            return classify.Classify(settings, info)
+        case Anomaly():
+            from gateway.vision.tasks import anomaly
+
+            return anomaly.Anomaly(settings, info)

@@ -1,109 +1,66 @@
-"""Detection with the boxes decoded in the graph: rows of x1, y1, x2, y2, score, class in pixels of the input."""
+"""Detection: the outputs of any of the usual families to boxes with label and score."""
 
 from __future__ import annotations
 
-import ast
-import json
-import math
 from collections.abc import Mapping
 
-import numpy as np
-
 from gateway.inspection import Finding
+from gateway.recipe_task import Detect as DetectSettings
 from gateway.vision.engines import EngineInfo, Tensor
 from gateway.vision.image import Placement
-from gateway.vision.tasks import TaskError, TaskSettings
-from gateway.vision.wire import MAX_FINDINGS, MAX_LABEL, MAX_LABELS
+from gateway.vision.tasks import TaskError
+from gateway.vision.tasks.boxes import MOST, findings, without_overlaps
+from gateway.vision.tasks.formats import FORMATS, Format, Reading
+from gateway.vision.tasks.labels import labels_of
+from gateway.vision.wire import MAX_FINDINGS
 from protocols.faults import Code
-
-COLUMNS = 6
-MIN_SIDE = 1.0
-"""Pixels of the frame: a box thinner than this, once cut to the frame, is dropped."""
-ROUNDING = 1e-3
-"""What a score may lie outside 0..1, as 32-bit sums do."""
 
 
 class Detect:
-    """Format end2end: one output [1, n, 6] or [n, 6]."""
+    """Formats of `formats.FORMATS`."""
 
-    def __init__(self, settings: TaskSettings, info: EngineInfo) -> None:
-        self._min_score = settings.min_score
-        self._output = _output_name(info.outputs)
-        self.labels = settings.classes or _labels_of(info.metadata)
+    def __init__(self, settings: DetectSettings, info: EngineInfo, name: str) -> None:
+        self._format = FORMATS[name]
+        self._max_overlap = settings.max_overlap
+        self.labels = settings.classes or labels_of(info.metadata)
+        self.resize = settings.resize or self._format.resize
+        height, width = info.input.shape[:2]
+        centre = self._format.centre if settings.boxes is None else settings.boxes == "centre"
+        self._reading = Reading(
+            _names(self._format, info.outputs, name),
+            width,
+            height,
+            settings.min_score,
+            len(self.labels),
+            centre,
+            settings.background or self._format.background,
+        )
 
     def decode(self, outputs: Mapping[str, Tensor], placement: Placement) -> tuple[Finding, ...]:
-        """Rows of at least min_score, mapped back to the frame and cut to it."""
-        rows = outputs[self._output]
-        if rows.ndim == 3 and rows.shape[0] == 1:
-            rows = rows[0]
-        if rows.ndim != 2 or rows.shape[1] != COLUMNS or rows.dtype.kind != "f":
-            raise TaskError(Code.OUTPUT_INVALID, f"the network's output has shape {rows.shape}, not [1, n, 6]")
-        if not math.isfinite(rows.sum(dtype=np.float64)):  # one pass: NaN and infinity survive a sum
-            raise TaskError(Code.OUTPUT_INVALID, "the network's output holds NaN or infinite numbers")
-        kept = rows[rows[:, 4] >= self._min_score].tolist()
-        return self._findings(kept, placement) if kept else ()
-
-    def _findings(self, rows: list[list[float]], p: Placement) -> tuple[Finding, ...]:
-        """In plain Python: for the few rows of a part it costs a third of what array calls do."""
-        rows.sort(key=_by_score)
-        if rows[0][4] > 1 + ROUNDING:
-            raise TaskError(Code.OUTPUT_INVALID, f"the network gave a score of {rows[0][4]:g}; it must lie in 0..1")
-        found: list[Finding] = []
-        for left, top, right, bottom, score, number in rows:
-            if number != int(number) or not 0 <= number < len(self.labels):
-                text = f"the network named a class outside 0..{len(self.labels) - 1}"
-                raise TaskError(Code.OUTPUT_INVALID, f"{text}; compare task.classes with the model")
-            x1, x2 = _within((left - p.left) / p.scale_x, p.width), _within((right - p.left) / p.scale_x, p.width)
-            y1, y2 = _within((top - p.top) / p.scale_y, p.height), _within((bottom - p.top) / p.scale_y, p.height)
-            if x2 - x1 >= MIN_SIDE and y2 - y1 >= MIN_SIDE and len(found) < MAX_FINDINGS:
-                found.append(Finding(self.labels[int(number)], min(score, 1.0), (x1, y1, x2, y2)))
-        return tuple(found)
+        """The findings in pixels of the frame, best first; TaskError."""
+        found = self._format.read(outputs, self._reading)
+        if self._format.overlaps:
+            found = without_overlaps(found.best(MOST), self._max_overlap)
+        return findings(found.best(MAX_FINDINGS), self.labels, placement)
 
 
-def _by_score(row: list[float]) -> float:
-    return -row[4]
+def _names(layout: Format, outputs: Mapping[str, tuple[int, ...]], name: str) -> dict[str, str]:
+    """Which output is which part; TaskError 2006 when one is missing."""
+    if len(layout.parts) == 1:
+        if len(outputs) != 1:
+            text = f"format {name} has one output, the model has {', '.join(outputs)}"
+            raise TaskError(Code.MODEL_MISMATCH, f"{text}; give another task.format")
+        return {layout.parts[0][0]: next(iter(outputs))}
+    found = {part: next((known for known in names if known in outputs), "") for part, names in layout.parts}
+    if name == "boxes" and not found["scores"] and outputs.get(found["boxes"], (0,))[-1] == FIVE:
+        del found["scores"]
+    missing = [names for part, names in layout.parts if found.get(part) == ""]
+    if missing:
+        wanted = " and ".join(" or ".join(names) for names in missing)
+        text = f"format {name} needs an output named {wanted}, the model has {', '.join(outputs)}"
+        raise TaskError(Code.MODEL_MISMATCH, f"{text}; give another task.format")
+    return found
 
 
-def _within(value: float, limit: int) -> float:
-    return min(max(value, 0.0), float(limit))
-
-
-def _output_name(outputs: Mapping[str, tuple[int, ...]]) -> str:
-    fitting = [
-        name
-        for name, shape in outputs.items()
-        if shape and shape[-1] in (COLUMNS, -1) and (len(shape) == 2 or (len(shape) == 3 and shape[0] in (1, -1)))
-    ]
-    names = [name for name in fitting if outputs[name][-1] == COLUMNS] or fitting
-    if len(names) != 1:
-        found = "; ".join(f"{name} {list(shape)}" for name, shape in list(outputs.items())[:4])
-        text = f"format end2end needs one output [1, n, 6], the model has {found or 'none'}"
-        raise TaskError(Code.MODEL_MISMATCH, text)
-    return names[0]
-
-
-def _labels_of(metadata: Mapping[str, str]) -> tuple[str, ...]:
-    """Labels from the model's metadata `names`: a JSON list or object, or Python's writing of one."""
-    text = metadata.get("names", "")
-    names: object = None
-    for read in (json.loads, ast.literal_eval):
-        try:
-            names = read(text) if len(text) < 100_000 else None
-            break
-        except (ValueError, SyntaxError, RecursionError, MemoryError):
-            continue
-    if isinstance(names, dict):
-        try:
-            numbered = {int(key): value for key, value in names.items()}
-            names = [numbered[index] for index in range(len(numbered))]
-        except (ValueError, TypeError, KeyError):
-            names = None
-    if not isinstance(names, list | tuple) or not 0 < len(names) <= MAX_LABELS:
-        raise TaskError(
-            Code.MODEL_MISMATCH, "the model does not name its classes; list them in recipe.yaml, task.classes"
-        )
-    if not all(isinstance(name, str) and 0 < len(name) <= MAX_LABEL for name in names):
-        raise TaskError(
-            Code.MODEL_MISMATCH, "the model's class names are no short texts; list them in recipe.yaml, task.classes"
-        )
-    return tuple(names)
+FIVE = 5
+"""Columns of a `boxes` output that carries its scores along."""

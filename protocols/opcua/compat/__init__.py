@@ -8,13 +8,24 @@ from __future__ import annotations
 
 from importlib.metadata import version
 
-from asyncua.server import internal_server, monitored_item_service, server, subscription_service
+from asyncua.server import (
+    binary_server_asyncio,
+    internal_server,
+    internal_subscription,
+    monitored_item_service,
+    server,
+    subscription_service,
+)
 
 from protocols.link import LinkError
 from protocols.opcua.compat.callers import Caller, LoggedIn, Role, caller, caller_of, session_name
 from protocols.opcua.compat.calls import Methods, bind_method, called_object
-from protocols.opcua.compat.events import WhereClause, emit, publish_now
+from protocols.opcua.compat.channel import Refused
+from protocols.opcua.compat.events import WhereClause, bind_condition_refresh, emit, publish_now
+from protocols.opcua.compat.identity import Login
+from protocols.opcua.compat.items import Items
 from protocols.opcua.compat.limits import Limits
+from protocols.opcua.compat.processor import Processor
 from protocols.opcua.compat.rules import Array, RuledServer, Rules, rules_of
 from protocols.opcua.compat.sessions import Session, on_session_closed
 from protocols.opcua.compat.subscriptions import Subscription, Subscriptions
@@ -25,8 +36,13 @@ __all__ = [
     "Caller",
     "Limits",
     "LoggedIn",
+    "Login",
+    "Processor",
+    "Refused",
     "Role",
+    "RuledServer",
     "Rules",
+    "bind_condition_refresh",
     "bind_method",
     "bind_write",
     "called_object",
@@ -51,9 +67,11 @@ def install() -> None:
     if not found.startswith(WANTED):
         raise LinkError(f"asyncua {found} is installed, but this gateway needs 2.1; install asyncua==2.1.*")
     server.InternalServer = RuledServer  # type: ignore[misc]
-    internal_server.InternalSession = Session  # type: ignore[misc]
+    internal_server.InternalSession = Session  # type: ignore[misc, assignment]
     internal_server.MethodService = Methods  # type: ignore[misc]
     internal_server.AttributeService = Attributes  # type: ignore[misc]
     internal_server.SubscriptionService = Subscriptions  # type: ignore[misc]
     subscription_service.InternalSubscription = Subscription  # type: ignore[misc]
+    internal_subscription.MonitoredItemService = Items  # type: ignore[misc]
+    binary_server_asyncio.UaProcessor = Processor  # type: ignore[misc, assignment]
     monitored_item_service.WhereClauseEvaluator = WhereClause  # type: ignore[misc]

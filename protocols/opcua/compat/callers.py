@@ -75,3 +75,8 @@ def caller_of(session: InternalSession) -> Caller:
 def session_name(session: InternalSession) -> str:
     """How a session is called in `Caller` and to those who wait for its end."""
     return str(session.session_id.Identifier)
+
+
+def address_of(peer: object) -> str:
+    """The address in what a transport says of its peer."""
+    return str(peer[0]) if isinstance(peer, tuple) and peer else ""

@@ -15,17 +15,21 @@ from datetime import UTC, datetime
 from typing import Any
 
 from asyncua import Node, Server, ua
+from asyncua.common.event_objects import RefreshEndEvent, RefreshStartEvent
 from asyncua.server.internal_subscription import InternalSubscription
 from asyncua.server.monitored_item_service import WhereClauseEvaluator
 from asyncua.server.subscription_service import SubscriptionService
 
-from protocols.opcua.compat.names import numeric
+from protocols.opcua.compat.callers import Role, caller
+from protocols.opcua.compat.calls import bind_method
+from protocols.opcua.compat.names import numeric, status
 from protocols.opcua.compat.rules import rules_of
 from protocols.opcua.compat.writes import run_now
 
 _log = logging.getLogger(__name__)
 _SERVER = numeric(ua.ObjectIds.Server)
 _SUBTYPE = numeric(ua.ObjectIds.HasSubtype)
+_REFRESH_2 = ua.ObjectIds.ConditionType_ConditionRefresh2
 _DEEPEST = 32
 
 
@@ -74,13 +78,50 @@ def emit(server: Server, notifiers: Sequence[Node | ua.NodeId], event: Any) -> b
     return bytes(event.EventId)
 
 
-def refresh_of(service: SubscriptionService, subscription: InternalSubscription, event: Any, item: int | None) -> None:
-    """Deliver one event to one subscription alone, or to one of its items; where it monitors events at all."""
-    for node, items in list(subscription.monitored_item_srv._monitored_events.items()):
-        if item is None or item in items:
-            _deliver(subscription, node, event, item)
-            if item is None:
-                return
+def bind_condition_refresh(server: Server) -> None:
+    """Let clients ask for the conditions that `emit` keeps: ConditionRefresh and ConditionRefresh2.
+
+    Its start and its end come to each item whatever its where clause says (OPC UA Part 9 §5.5.7).
+    """
+    service = server.iserver.subscription_service
+
+    def refresh(number: int, item: int | None = None) -> ua.StatusCode:
+        found, who = service.subscriptions.get(number), caller()
+        if found is None or who is None or str(found.session_id.Identifier) != who.session:
+            return status("BadSubscriptionIdInvalid")
+        if item is not None and item not in found.monitored_item_srv._monitored_items:
+            return status("BadMonitoredItemIdInvalid")
+        _refresh(service, found, item)
+        return ua.StatusCode()
+
+    one, both = (ua.VariantType.UInt32,), (ua.VariantType.UInt32, ua.VariantType.UInt32)
+    for method, inputs in ((ua.ObjectIds.ConditionType_ConditionRefresh, one), (_REFRESH_2, both)):
+        bind_method(server, numeric(method), refresh, role=Role.VIEWER, inputs=inputs)
+
+
+def _refresh(service: SubscriptionService, subscription: InternalSubscription, item: int | None) -> None:
+    items = subscription.monitored_item_srv
+    wanted = {
+        node: [each for each in numbers if item in (None, each)] for node, numbers in items._monitored_events.items()
+    }
+    for kind in (RefreshStartEvent, None, RefreshEndEvent):
+        for node, numbers in wanted.items():
+            for number in numbers:
+                if kind is None:
+                    for event in list(service._conditions.values()):
+                        _deliver(subscription, node, event, number)
+                else:
+                    _enqueue(subscription, number, kind())
+
+
+def _enqueue(subscription: InternalSubscription, number: int, event: Any) -> None:
+    """Past the where clause."""
+    _complete(event)
+    item = subscription.monitored_item_srv._monitored_items[number]
+    fields = ua.EventFieldList()
+    fields.ClientHandle = item.client_handle
+    fields.EventFields = event.to_event_fields(item.filter.SelectClauses)
+    run_now(subscription.enqueue_event(number, fields, item.queue_size))
 
 
 def publish_now(server: Server) -> None:

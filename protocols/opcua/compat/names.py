@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from datetime import UTC
 
 from asyncua import ua
@@ -25,3 +26,8 @@ def status(name: str) -> ua.StatusCode:
 def now() -> ua.DateTime:
     """This moment, as OPC UA stamps it."""
     return ua.DateTime.now(UTC)
+
+
+def opaque() -> ua.NodeId:
+    """A NodeId that nobody guesses: 32 random bytes (OPC UA Part 4 §7.36)."""
+    return ua.NodeId(ua.ByteString(secrets.token_bytes(32)), ua.Int16(1))

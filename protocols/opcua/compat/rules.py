@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import sys
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from asyncua import Server, ua
+from asyncua.crypto.permission_rules import User
 from asyncua.server.internal_server import InternalServer
 
 from protocols.opcua.compat.callers import Caller, Role
+from protocols.opcua.compat.identity import Login
 from protocols.opcua.compat.limits import Limits
 
 WriteHandler = Callable[[Caller, ua.DataValue], ua.StatusCode]
@@ -44,7 +47,11 @@ class Calling:
 
 
 def _nothing(*_: Any) -> None:
-    """Nobody listens."""
+    """Nobody listens, or everything is allowed."""
+
+
+def _many(_: str) -> int:
+    return sys.maxsize
 
 
 @dataclass(slots=True)
@@ -57,6 +64,24 @@ class Rules:
     session_closed: list[Callable[[str], None]] = field(default_factory=list)
     told: Told = _nothing
     """Told of every write and call of a client, with what came of it."""
+    refused: Callable[[str, str, str], None] = _nothing
+    """Told of who is turned away for what it is: address, status, why."""
+    limited: Callable[[str, str], None] = _nothing
+    """Told of who asks for more than there is: address, why."""
+    odd: Callable[[str, str], None] = _nothing
+    """Told of what a client sends that makes no sense: address, what."""
+    trust: Callable[[str, bytes], None] = _nothing
+    """Raises Refused for certificates (address, DER one behind the other, the client's own first) of nobody trusted."""
+    names: Callable[[str, bytes, str], None] = _nothing
+    """Raises ServiceError if the certificate is not that of the application of this URI."""
+    authenticate: Callable[[Login], Awaitable[User | None]] | None = None
+    """Who somebody is, None for nobody; without it asyncua's user manager is asked."""
+    sessions_of: Callable[[str], int] = _many
+    """How many sessions one address may have."""
+    unencrypted: bool = True
+    """Whether a session can be had without security."""
+    clear_passwords: bool = True
+    """Whether a password is taken where others may read it."""
     publish_at_once: bool = False
     limits: Limits = field(default_factory=Limits)
 

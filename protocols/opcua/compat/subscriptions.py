@@ -24,6 +24,11 @@ OVERFLOW = 0x0000_0480
 class Subscription(InternalSubscription):
     """A subscription that says when its queue ran over, and keeps what was not acknowledged."""
 
+    owner: Any = None
+    """The user who made it; nobody else can take it over."""
+    orphaned: float | None = None
+    """Since when its session is gone, on the monotonic clock."""
+
     async def _enqueue_event(self, mid: int, eventdata: Any, size: int, queue: dict[int, list[Any]]) -> None:
         """The oldest goes when the queue is full, and what is the oldest then says so."""
         waiting = queue.get(mid)

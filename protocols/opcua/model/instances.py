@@ -44,7 +44,7 @@ class Instance:
     model: Model
     ids: Mapping[str, ua.NodeId]
     declarations: Mapping[str, tuple[ua.NodeId, ...]]
-    """What each member is a copy of, the most special last. A method may also be called by any of these ids."""
+    """What each member is a copy of, the most special last; a method may also be called by those that a type has."""
 
     def id(self, path: str = "") -> ua.NodeId:
         """The NodeId of a member; KeyError where it was not created."""

@@ -238,3 +238,14 @@ def test_a_field_that_cannot_be_is_told_with_its_place(config: Path) -> None:
     (error,) = errors(check(config, computer()))
     assert "stations[0].link" in error
     assert "TRIGER_SEQ is no field of the command block; did you mean TRIGGER_SEQ?" in error
+
+
+def test_the_opcua_server_and_the_link_at_its_variables_are_looked_at(config: Path) -> None:
+    text = CONFIG.replace("{kind: modbus_server, port: 5020, unit: 2}", "{kind: opcua_server}")
+    config.write_text("opcua: {port: 4999}\n" + text)
+    assert "OPC UA server at 127.0.0.1:4999" in lines(check(config, computer()), Status.OK)
+    assert "link: Command variables of the OPC UA server" in lines(check(config, computer()), Status.OK)
+    taken = errors(check(config, computer(port="cannot listen; change link.host or link.port")))
+    assert "OPC UA server at 127.0.0.1:4999; cannot listen; change opcua.host or opcua.port" in taken
+    running = check(config, computer(port="taken", running=True))
+    assert "OPC UA server at 127.0.0.1:4999; not tried, as the gateway is running" in lines(running, Status.OK)

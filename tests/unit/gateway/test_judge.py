@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.inspection import Finding, Judged, Verdict
-from gateway.judge import INVALID, judge
+from gateway.judge import INVALID, inside, judge
 from gateway.recipe import Recipe
 from protocols.faults import Code
 
@@ -54,6 +54,11 @@ VALUES = [
     {"name": take, "take": take, "of": {"any": True, "min_score": 0.2}}
     for take in ("count", "max_score", "x", "y", "width", "height", "area")
 ]
+DISTANCES: list[dict[str, Any]] = [
+    {"name": "length", "take": "length", "of": {"any": True}},
+    {"name": "gap", "take": "distance", "of": {"label": "burr", "near": {"to": {"label": "scratch"}}}},
+]
+ZONES = [{"name": "face", "box": [0, 0, 100, 50]}, {"name": "rim", "polygon": [[0, 0], [100, 0], [0, 100]]}]
 CHECKS = [{"name": label, "when": {"label": label, "min_score": 0.4}} for label in LABELS]
 
 
@@ -64,7 +69,8 @@ def same(one: Judged, other: Judged) -> bool:
 @settings(deadline=None)
 @given(st.lists(sound | anything, max_size=8), st.randoms(use_true_random=False))
 def test_the_order_of_findings_does_not_matter(findings: list[Finding], random: Any) -> None:
-    book = recipe(values=VALUES, checks=CHECKS)
+    placed = {"name": "near", "when": {"any": True, "outside": "rim", "near": {"to": {"any": True, "zone": "face"}}}}
+    book = recipe(values=[*VALUES, *DISTANCES], checks=[*CHECKS, placed], zones=ZONES)
     shuffled = list(findings)
     random.shuffle(shuffled)
     assert same(judge(book, findings), judge(book, shuffled))
@@ -197,3 +203,97 @@ def test_values_of_nothing_are_nan_but_a_count_is_zero() -> None:
 def test_without_classes_any_label_may_come() -> None:
     book = recipe(task={"kind": "detect", "format": "end2end"})
     assert judge(book, (seen("dust", 0.1),)).verdict is Verdict.OK
+
+
+# ---------------------------------------------------------------- places, lengths, distances
+
+
+def count(findings: Sequence[Finding], of: dict[str, Any], **parts: Any) -> float:
+    book = recipe(values=[{"name": "n", "take": "count", "of": of}], zones=ZONES, **parts)
+    return judge(book, findings).values[0]
+
+
+def dot(x: float, y: float, label: str = "burr", side: float = 2) -> Finding:
+    return seen(label, 0.9, (x - side / 2, y - side / 2, x + side / 2, y + side / 2))
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "face", "rim"),
+    [
+        (50, 25, True, True),
+        (100, 50, True, False),
+        (99, 1, True, True),
+        (100, 0, True, True),
+        (50, 50, True, True),
+        (10, 60, False, True),
+        (60, 60, False, False),
+        (-1, 10, False, False),
+        (0, 101, False, False),
+    ],
+)
+def test_a_zone_takes_what_has_its_centre_in_it(x: float, y: float, face: bool, rim: bool) -> None:
+    findings = [dot(x, y)]
+    assert count(findings, {"any": True, "zone": "face"}) == face
+    assert count(findings, {"any": True, "outside": "face"}) == (not face)
+    assert count(findings, {"any": True, "zone": "rim"}) == rim
+
+
+@settings(deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(-50, 50), st.integers(-50, 50)), min_size=3, max_size=8, unique=True),
+    st.tuples(st.integers(-60, 60), st.integers(-60, 60)),
+    st.integers(0, 7),
+    st.booleans(),
+)
+def test_where_a_polygon_begins_and_which_way_it_runs_does_not_matter(
+    corners: list[tuple[float, float]], point: tuple[float, float], turn: int, back: bool
+) -> None:
+    other = [*corners[turn:], *corners[:turn]]
+    assert inside(point, tuple(corners)) == inside(point, tuple(reversed(other) if back else other))
+
+
+@settings(deadline=None)
+@given(*[st.integers(-20, 20)] * 6)
+def test_a_box_is_the_polygon_of_its_corners(x: int, y: int, x1: int, y1: int, wide: int, high: int) -> None:
+    x2, y2 = x1 + abs(wide) + 1, y1 + abs(high) + 1
+    corners = ((x1, y1), (x2, y1), (x2, y2), (x1, y2))
+    assert inside((x, y), corners) == (x1 <= x <= x2 and y1 <= y <= y2)
+
+
+def test_how_long_a_finding_is_counts_in_pixels_or_millimetres() -> None:
+    scratch = seen("scratch", 0.9, (0, 0, 40, 10))
+    assert count([scratch], {"any": True, "min_length": 40}) == 1
+    assert count([scratch], {"any": True, "max_length": 40}) == 0
+    assert count([scratch], {"any": True, "min_length": 2, "max_length": 2.1}, mm_per_px=0.05) == 1
+    assert count([scratch], {"any": True, "min_area": 1, "max_area": 1.1}, mm_per_px=0.05) == 1
+
+
+def test_values_are_in_millimetres_once_a_pixel_has_a_size() -> None:
+    takes = ("x", "y", "width", "height", "area", "length")
+    book = recipe(values=[{"name": take, "take": take, "of": {"any": True}} for take in takes], mm_per_px=0.5)
+    assert judge(book, [seen("burr", 0.9, (10, 20, 30, 60))]).values == (10, 20, 10, 20, 200, 20)
+
+
+def test_the_distance_to_the_nearest_other_decides() -> None:
+    findings = [dot(0, 0), dot(30, 40, "scratch"), dot(300, 400, "scratch"), dot(1, 1, "missing_hole")]
+    near = {"to": {"label": "scratch"}}
+    assert count(findings, {"label": "burr", "near": near}) == 1
+    assert count(findings, {"label": "burr", "near": {**near, "min_distance": 50}}) == 1
+    assert count(findings, {"label": "burr", "near": {**near, "max_distance": 50}}) == 0
+    assert count(findings, {"label": "burr", "near": {**near, "max_distance": 5.1}}, mm_per_px=0.1) == 1
+    assert count(findings, {"label": "scratch", "near": near}) == 2  # each to the other, none to itself
+    assert count(findings, {"label": "burr", "near": {"to": {"label": "burr"}}}) == 0
+
+
+def test_a_distance_for_the_plc() -> None:
+    value = {"name": "gap", "take": "distance", "of": {"label": "burr", "near": {"to": {"label": "scratch"}}}}
+    book = recipe(values=[value], mm_per_px=0.1)
+    assert judge(book, [dot(0, 0), dot(30, 40, "scratch")]).values == (5,)
+    assert math.isnan(judge(book, [dot(0, 0)]).values[0])
+
+
+def test_a_part_that_misses_an_expected_thing_in_its_place_is_ng() -> None:
+    missing = {"label": "burr", "zone": "face", "min_count": 0, "max_count": 1}
+    book = recipe(rules=[{"name": "two in the face", "when": missing, "verdict": "NG", "code": 7}], zones=ZONES)
+    assert judge(book, [dot(10, 10), dot(20, 10)]).verdict is Verdict.OK
+    assert judge(book, [dot(10, 10), dot(20, 100)]).reason == 7

@@ -5,6 +5,7 @@ from pathlib import Path
 from gateway import config as configuration
 from gateway import map as register_map
 from gateway.config import GatewayConfig
+from protocols.station_view import RecipeFacts, StationFacts
 
 ROOT = Path(__file__).parents[3]
 
@@ -180,3 +181,29 @@ def test_fields_are_in_the_csv_too() -> None:
     read = {row["name"]: row for row in csv.DictReader(io.StringIO(out.getvalue(), newline=""))}
     assert read["STATUS.1 READY"]["address"] == "40061.3"
     assert read["HEARTBEAT"]["pdu"] == "61"
+
+
+def test_nodes_of_the_opc_ua_server_stand_beside_the_registers() -> None:
+    facts = StationFacts("s0", (RecipeFacts(1, "caps", values=("width",), checks=("burr",)),))
+    config = build({"kind": "modbus_server"})
+    out = io.StringIO()
+    register_map.write_markdown(config, out, [facts])
+    lines = out.getvalue().splitlines()
+    assert "### Nodes of station s0" in lines
+    written = [line for line in lines if line.startswith("| ns=2;s=s0.Command.TRIGGER_SEQ |")]
+    assert [line.split(" | ")[1:3] for line in written] == [["UInt16", "read, write"]]
+    assert any("| ns=2;s=s0.Result.Values.width | Float | read |" in line for line in lines)
+    assert any("| ns=2;s=s0.Result.VALUE | Float[13] | read |" in line for line in lines)
+    out = io.StringIO(newline="")
+    register_map.write_csv(config, out, [facts])
+    rows = list(csv.DictReader(io.StringIO(out.getvalue(), newline="")))
+    (seq,) = [
+        row for row in rows if row["table"] == "opc ua" and row["name"] == "TRIGGER_SEQ" and row["block"] == "command"
+    ]
+    assert (seq["address"], seq["type"], seq["access"]) == ("ns=2;s=s0.Command.TRIGGER_SEQ", "UInt16", "write")
+
+
+def test_without_the_opc_ua_server_the_map_speaks_of_none() -> None:
+    out = io.StringIO()
+    register_map.write_markdown(build({"kind": "modbus_server"}), out)
+    assert "ns=2;s=" not in out.getvalue()

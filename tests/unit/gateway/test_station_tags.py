@@ -370,3 +370,113 @@ def test_the_book_knows_every_tag_before_it_is_read() -> None:
     book = TagBook([DEVICE])
     assert set(book.current) == {f"cnc.{tag.name}" for tag in DEVICE.tags}
     assert book.current["cnc.tool"] == TagValue()
+
+
+ANSWER = {"kind": "answer", "tag": "cnc.lamp"}
+ASKING = {"tag": "cnc.counter", "on": "count", "part_id": "cnc.counter"}
+
+
+class Inspecting(Owner):
+    """A station that takes (or refuses) each trigger at once, as the real one does."""
+
+    tags: StationTags
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.cycle = 0
+        self.ready = True
+
+    @override
+    def own_trigger(self, call: OwnTrigger) -> None:
+        super().own_trigger(call)
+        if call.code or not self.ready:
+            self.tags.refused()
+            return
+        self.cycle += 1
+        self.tags.accepted(self.cycle)
+
+
+class Asked:
+    """A program that asks with a number and waits for an answer."""
+
+    def __init__(self) -> None:
+        self.wire, self.owner = Wire(), Inspecting()
+        config = StationTagsConfig.model_validate({"outputs": [ANSWER], "trigger": ASKING})
+        self.tags = self.owner.tags = StationTags(config, self.wire, self.owner)
+        self.tags.start()
+        self.wire.answer("cnc.lamp")
+
+    def ask(self, number: int) -> None:
+        self.wire.now += 0.1
+        self.wire.give(counter=number)
+
+    @property
+    def answer(self) -> Value:
+        return self.wire.wanted["cnc.lamp"]
+
+
+@pytest.fixture
+async def asked() -> Asked:
+    asked = Asked()
+    asked.ask(10)
+    return asked
+
+
+async def test_the_answer_is_the_part_s_number_for_a_good_part_and_minus_it_for_any_other(asked: Asked) -> None:
+    assert asked.answer == 0
+    for number, judgement in enumerate((Judgement.OK, Judgement.NG, Judgement.RECHECK, Judgement.FAULT), 11):
+        asked.ask(number)
+        assert asked.answer == 0
+        asked.tags.decided(asked.owner.cycle, judgement)
+        assert asked.answer == (number if judgement is Judgement.OK else -number)
+
+
+async def test_a_part_that_nobody_looks_at_is_answered_as_not_good(asked: Asked) -> None:
+    asked.owner.ready = False
+    asked.ask(11)
+    assert asked.answer == -11
+
+
+async def test_a_part_that_was_asked_for_while_nobody_looked_is_not_good(asked: Asked) -> None:
+    asked.wire.give(counter=None)
+    asked.ask(11)
+    assert asked.owner.calls[-1].code is Code.LINK_LOST
+    assert asked.answer == -11
+
+
+async def test_what_was_missed_before_takes_nothing_from_the_answer_of_the_last(asked: Asked) -> None:
+    asked.ask(13)
+    assert [call.code for call in asked.owner.calls] == [Code.NONE, Code.TOO_FAST]
+    asked.tags.decided(asked.owner.cycle, Judgement.OK)
+    assert asked.answer == 13
+
+
+async def test_a_verdict_that_comes_after_the_next_question_answers_nobody(asked: Asked) -> None:
+    asked.ask(11)
+    asked.ask(12)
+    asked.tags.decided(1, Judgement.OK)
+    assert asked.answer == 0
+    asked.tags.decided(2, Judgement.NG)
+    assert asked.answer == -12
+
+
+async def test_the_plc_s_own_trigger_has_no_number_and_answers_nobody(asked: Asked) -> None:
+    asked.ask(11)
+    asked.tags.decided(asked.owner.cycle, Judgement.OK)
+    asked.tags.refused()
+    assert asked.answer == 11
+    asked.tags.accepted(99)
+    asked.tags.decided(99, Judgement.OK)
+    assert asked.answer == 0
+
+
+async def test_at_the_end_the_answer_is_taken_back(asked: Asked) -> None:
+    asked.ask(11)
+    asked.tags.decided(asked.owner.cycle, Judgement.OK)
+    await asked.tags.stop(0.01)
+    assert asked.answer == 0
+
+
+async def test_an_answer_that_cannot_be_written_takes_ready(asked: Asked) -> None:
+    asked.wire.answer("cnc.lamp", error="refused")
+    assert asked.owner.missing[Code.OUTPUT_FAILED]

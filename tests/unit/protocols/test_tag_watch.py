@@ -83,6 +83,19 @@ def test_a_counter_set_back_is_no_part() -> None:
     ]
 
 
+def test_a_value_is_reached_once_until_it_was_left() -> None:
+    words = ("ended", "running", "ended", "ended", "stopped", "ended", "aborted")
+    assert fired(Rule(When.EQUALS, value="ended"), *words) == [2, 5]
+    assert fired(Rule(When.EQUALS, value=True), False, True, True, False, True) == [1, 4]
+
+
+def test_a_value_that_was_reached_while_nobody_looked_is_missed() -> None:
+    rule = Rule(When.EQUALS, value=2)
+    assert watched(rule, 1, None, 2, 1, 2)[1:] == [BROKEN, UNSEEN, NOTHING, FIRED]
+    assert watched(rule, 2, None, 2)[1:] == [BROKEN, BROKEN]
+    assert watched(rule, 2, None, 1)[1:] == [BROKEN, BROKEN]
+
+
 @pytest.mark.parametrize("when", [When.RISE, When.CHANGE])
 def test_after_a_gap_a_moved_value_is_missed_not_fired(when: When) -> None:
     rule = Rule(when)
@@ -121,7 +134,15 @@ readings = st.lists(
     max_size=40,
 )
 rules = st.one_of(
-    st.sampled_from([Rule(When.RISE), Rule(When.FALL), Rule(When.CHANGE), Rule(When.COUNT, modulus=1 << 16)]),
+    st.sampled_from(
+        [
+            Rule(When.RISE),
+            Rule(When.FALL),
+            Rule(When.CHANGE),
+            Rule(When.COUNT, modulus=1 << 16),
+            Rule(When.EQUALS, value=3),
+        ]
+    ),
     st.builds(
         Rule,
         st.sampled_from([When.ABOVE, When.BELOW]),

@@ -74,7 +74,10 @@ def test_the_demo_s_own_configuration_can_be_read() -> None:
         ("- 1\n", "does not describe a gateway"),
         (CONFIG.replace("port: 5099", "port: many"), "does not describe a gateway"),
         (CONFIG.replace("CDAB", "ACBD"), "does not describe a gateway"),
-        (CONFIG.replace("kind: simulated", "kind: folder"), "needs a modbus_server link and a simulated camera"),
+        (
+            CONFIG.replace("kind: simulated", "kind: folder"),
+            "needs a modbus_server or opcua_client link and a simulated camera",
+        ),
         (CONFIG.replace("kind: modbus_server", "kind: loopback"), "station cell9 has loopback"),
     ],
 )

@@ -55,14 +55,14 @@ def test_without_the_check_frames_may_repeat() -> None:
 def test_whole_factors_give_the_mean_over_the_area(height: int, width: int) -> None:
     target = np.zeros((32, 40, 3), np.uint8)
     frame = scene(height, width)
-    Resizer(target, letterbox=False).put(frame)
+    Resizer(target).put(frame)
     exact = cv2.resize(frame, (40, 32), interpolation=cv2.INTER_AREA)
     assert np.abs(target.astype(int) - exact).max() <= 2  # each halving rounds once
 
 
 def test_any_other_size_fits_too() -> None:
     target = np.zeros((33, 47, 3), np.uint8)
-    resizer = Resizer(target, letterbox=False)
+    resizer = Resizer(target)
     for height, width in ((200, 300), (101, 97), (20, 20), (33, 47)):
         place = resizer.put(scene(height - height % 8 + 8, width - width % 8 + 8))
         assert place.width * place.scale_x == pytest.approx(47)
@@ -73,7 +73,7 @@ def test_any_other_size_fits_too() -> None:
 def test_a_letterbox_keeps_the_proportions_and_says_where_the_frame_lies() -> None:
     target = np.zeros((64, 64, 3), np.uint8)
     frame = np.full((64, 128, 3), 200, np.uint8)
-    place = Resizer(target, letterbox=True).put(frame)
+    place = Resizer(target, "letterbox").put(frame)
     assert (place.scale_x, place.scale_y, place.left, place.top) == (0.5, 0.5, 0, 16)
     assert np.all(target[16:48] == 200)
     assert np.all(target[:16] == PADDING)
@@ -82,7 +82,7 @@ def test_a_letterbox_keeps_the_proportions_and_says_where_the_frame_lies() -> No
 
 def test_a_change_of_size_leaves_nothing_of_the_frame_before() -> None:
     target = np.zeros((64, 64, 3), np.uint8)
-    resizer = Resizer(target, letterbox=True)
+    resizer = Resizer(target, "letterbox")
     resizer.put(np.full((64, 64, 3), 10, np.uint8))
     resizer.put(np.full((64, 128, 3), 200, np.uint8))
     assert np.all(target[:16] == PADDING)

@@ -1,10 +1,12 @@
+from pathlib import Path
+
 import pytest
 from asyncua import ua
 from hypothesis import given
 from hypothesis import strategies as st
 
 from protocols.faults import CATALOGUE, Code, FaultClass
-from protocols.opcua.plain_quality import CUT_OFF, NEVER_SHOWN, Qualities, Quality, qualities
+from protocols.opcua.plain_quality import CUT_OFF, NEVER_SHOWN, RULES, Qualities, Quality, qualities
 from protocols.signals import Judgement, Outputs, Result, ResultBit, Status, StatusBit
 
 VALID = StatusBit.ONLINE | StatusBit.READY | StatusBit.RESULT_VALID
@@ -86,3 +88,10 @@ def test_good_is_only_a_valid_result_of_a_station_without_a_fault_of_its_own(
     if got.measured is Quality.GOOD:
         assert judgement != Judgement.FAULT
     assert got.status is Quality.GOOD
+
+
+def test_the_page_says_what_the_table_says() -> None:
+    page = (Path(__file__).parents[4] / "docs" / "opcua-server.md").read_text(encoding="utf-8")
+    table = [line for line in page.splitlines() if line.startswith("| ")]
+    told = [f"| {rule.when} | {rule.quality.text} |" for rule in RULES]
+    assert [line for line in table if line in told] == told

@@ -1,0 +1,50 @@
+"""What a child of the control process does to itself first: give way, take no more than allowed, die with it."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import resource
+import signal
+import sys
+
+_PR_SET_PDEATHSIG = 1
+
+
+def give_way(nice: int) -> None:
+    """Let the control process go first."""
+    with contextlib.suppress(OSError):
+        os.nice(nice)
+
+
+def limit_memory(megabytes: int) -> None:
+    """Never take more memory than this, and leave no core file."""
+    limit = megabytes * 2**20
+    # On Linux the data limit counts what a process may write (4.7 and later), not mapped libraries and the frame ring.
+    kind = resource.RLIMIT_DATA if sys.platform == "linux" else resource.RLIMIT_AS
+    for which, wanted in ((kind, limit), (resource.RLIMIT_CORE, 0)):
+        with contextlib.suppress(OSError, ValueError):
+            hard = resource.getrlimit(which)[1]
+            value = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+            resource.setrlimit(which, (value, value))
+
+
+def give_back() -> None:
+    """Give memory that only the start needed back to the system (malloc_trim(3)); it would stay for ever otherwise."""
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)
+
+
+def die_with(parent: int) -> None:
+    """End when the control process does, however it ends; exit at once if it already has.
+
+    SIGINT and SIGTERM are left to it: it decides when its children end.
+    """
+    for terminal in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(terminal, signal.SIG_IGN)
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError, AttributeError):
+            ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(0)

@@ -1,0 +1,117 @@
+"""The part of a recipe that says how pictures become tensors and tensors become findings."""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Label = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f\x7f]+$")]
+Score = Annotated[float, Field(ge=0, le=1)]
+Resize = Literal["stretch", "letterbox", "letterbox_corner", "crop"]
+DetectFormat = Literal[
+    "end2end", "yolov5", "yolov8", "yolox", "yolox_grid", "detr", "boxes", "tf_boxes", "detection_output"
+]
+ANOMALY, REGION = "anomaly", "region"
+"""Labels of an anomaly task: the picture as a whole, and each place that stands out."""
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
+
+
+class Input(_Part):
+    """How the network wants its picture: value = (pixel * scale - mean) / std, for each colour."""
+
+    size: tuple[Annotated[int, Field(ge=16, le=8192)], Annotated[int, Field(ge=16, le=8192)]] | None = None
+    """Width and height, of a network whose input is of open size."""
+    colour: Literal["bgr", "rgb"] | None = None
+    """Order of the colours; default rgb, of an input of bytes bgr."""
+    scale: Annotated[float, Field(gt=0, le=1000)] | None = None
+    """Default 1/255, so that values lie in 0..1; of an input of bytes 1."""
+    mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    """Taken off after scaling, in the order of the colours."""
+    std: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    """Divided by at last, in the order of the colours."""
+
+    @model_validator(mode="after")
+    def _usable(self) -> Self:
+        if not all(math.isfinite(value) for value in (*self.mean, *self.std)) or min(self.std) <= 0:
+            raise ValueError("mean and std must be finite numbers, and std more than 0")
+        return self
+
+
+class _Task(_Part):
+    min_score: Score = 0.25
+    """What scores less is no finding at all."""
+    resize: Resize | None = None
+    """How a picture is fitted to the input; default: as the format's family is trained.
+
+    stretch; letterbox: scaled evenly, grey borders around; letterbox_corner: the same, picture in the upper left
+    corner; crop: scaled evenly until it fills the input, what sticks out is cut off.
+    """
+
+
+class Detect(_Task):
+    """Boxes with label and score."""
+
+    kind: Literal["detect"]
+    format: DetectFormat | None = None
+    """What the outputs hold; left out: as the model's metadata or the names of its outputs tell."""
+    classes: Annotated[tuple[Label, ...], Field(min_length=1, max_length=1000)] | None = None
+    """Labels by class number; None: as the model's metadata names them."""
+    boxes: Literal["centre", "corners"] | None = None
+    """Centre and size, or two corners; default: as usual for the format."""
+    max_overlap: Annotated[float, Field(gt=0, le=1)] = 0.6
+    """Of two boxes of one class that overlap more (intersection over union) the better stays."""
+    background: Literal["none", "first", "last"] | None = None
+    """Which class number means nothing at all, default as usual for the format; first: labels begin with number 1."""
+
+
+class Classify(_Task):
+    """One label or several for the whole picture."""
+
+    kind: Literal["classify"]
+    format: Literal["probabilities", "logits", "multilabel"]
+    """probabilities: used as they are; logits: softmax is taken; multilabel: each label for itself, by sigmoid."""
+    classes: Annotated[tuple[Label, ...], Field(min_length=1, max_length=1000)] | None = None
+    """Labels by class number; None: as the model's metadata names them."""
+
+
+class Scaling(_Part):
+    """How raw distances become scores: (x - threshold) / (max - min) + 0.5; anomalib 1 gives it in metadata.json."""
+
+    image_threshold: float
+    pixel_threshold: float
+    min: float
+    max: float
+
+    @model_validator(mode="after")
+    def _usable(self) -> Self:
+        values = (self.image_threshold, self.pixel_threshold, self.min, self.max)
+        if not all(math.isfinite(value) for value in values) or self.max <= self.min:
+            raise ValueError("all four must be finite numbers, and max more than min")
+        return self
+
+
+class Anomaly(_Task):
+    """How unlike the good parts a picture is: one score, and regions of the anomaly map. 0.5 is the trained limit."""
+
+    kind: Literal["anomaly"]
+    min_score: Score = 0.0
+    """Scores below are no finding; 0 keeps the score of good parts, which shows how near to the limit they are."""
+    region_score: Annotated[float, Field(gt=0, le=1)] = 0.5
+    """Pixels of the map from this score on belong to a region."""
+    min_region: Annotated[int, Field(ge=1, le=1_000_000)] = 9
+    """Regions of fewer pixels of the map are left out."""
+    scaling: Scaling | None = None
+    """Of a network that gives raw distances; left out: it gives scores from 0 to 1."""
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The labels of its findings."""
+        return (ANOMALY, REGION)
+
+
+Task = Annotated[Detect | Classify | Anomaly, Field(discriminator="kind")]

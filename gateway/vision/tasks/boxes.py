@@ -1,0 +1,90 @@
+"""From candidate boxes to findings: what overlaps is told once, and boxes come back to the frame. Plain numpy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from gateway.inspection import Finding
+from gateway.vision.engines import Tensor
+from gateway.vision.image import Placement
+from gateway.vision.tasks import TaskError
+from gateway.vision.wire import MAX_FINDINGS
+from protocols.faults import Code
+
+MOST = 1000
+"""Candidates that are compared with each other; of more, the best."""
+MIN_SIDE = 1.0
+"""Pixels of the frame: a box thinner than this, once cut to the frame, is dropped."""
+ROUNDING = 1e-3
+"""What a score may lie outside 0..1, as 32-bit sums do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidates:
+    """Boxes [n, 4] as x1, y1, x2, y2 in pixels of the input, scores [n], class numbers [n]."""
+
+    boxes: Tensor
+    scores: Tensor
+    classes: Tensor
+
+    def best(self, most: int) -> Candidates:
+        """Best first, at most so many; among equals the order of the network."""
+        order = np.argsort(-self.scores, kind="stable")[:most]
+        return Candidates(self.boxes[order], self.scores[order], self.classes[order])
+
+
+def corners(boxes: Tensor) -> Tensor:
+    """Centre and size → two corners; [n, 4]."""
+    half = boxes[:, 2:] / 2
+    return np.concatenate((boxes[:, :2] - half, boxes[:, :2] + half), axis=1)
+
+
+def finite(tensor: Tensor, name: str) -> Tensor:
+    """The tensor; TaskError when it holds NaN or infinity: one pass, as both survive a sum."""
+    if tensor.dtype.kind != "f":
+        raise TaskError(Code.OUTPUT_INVALID, f"output {name} holds {tensor.dtype} numbers, not floating point")
+    if not np.isfinite(tensor.sum(dtype=np.float64)):
+        raise TaskError(Code.OUTPUT_INVALID, f"output {name} holds NaN or infinite numbers")
+    return tensor
+
+
+def without_overlaps(found: Candidates, max_overlap: float) -> Candidates:
+    """Greedy non-maximum suppression within each class; `found` best first."""
+    boxes = found.boxes.astype(np.float64)
+    low, high = boxes[:, :2], boxes[:, 2:]
+    area = np.clip(high - low, 0, None).prod(axis=1)
+    alive = np.ones(len(boxes), bool)
+    kept: list[int] = []
+    for index in range(len(boxes)):
+        if not alive[index]:
+            continue
+        kept.append(index)
+        inner = np.clip(np.minimum(high[index], high) - np.maximum(low[index], low), 0, None).prod(axis=1)
+        union = area[index] + area - inner
+        alive &= (inner <= max_overlap * union) | (found.classes != found.classes[index])
+    return Candidates(found.boxes[kept], found.scores[kept], found.classes[kept])
+
+
+def findings(found: Candidates, labels: tuple[str, ...], p: Placement) -> tuple[Finding, ...]:
+    """The candidates as findings in pixels of the frame, cut to it; TaskError 2005 for a score or class that cannot be.
+
+    `found` best first.
+    """
+    if not len(found.scores):
+        return ()
+    if found.scores[0] > 1 + ROUNDING:
+        text = f"the network gave a score of {found.scores[0]:g}; it must lie in 0..1, so the format is another"
+        raise TaskError(Code.OUTPUT_INVALID, text)
+    if found.classes.min() < 0 or found.classes.max() >= len(labels):
+        text = f"the network named a class outside 0..{len(labels) - 1}"
+        raise TaskError(Code.OUTPUT_INVALID, f"{text}; compare task.classes with the model")
+    scale, shift, limit = (p.scale_x, p.scale_y) * 2, (p.left, p.top) * 2, (p.width, p.height) * 2
+    frame = np.clip((found.boxes.astype(np.float64) - shift) / scale, 0, limit)
+    seen = []
+    for box, score, number in zip(frame.tolist(), found.scores.tolist(), found.classes.tolist(), strict=True):
+        x1, y1, x2, y2 = box
+        if x2 - x1 >= MIN_SIDE and y2 - y1 >= MIN_SIDE:
+            seen.append(Finding(labels[int(number)], min(score, 1.0), (x1, y1, x2, y2)))
+    return tuple(seen[:MAX_FINDINGS])

@@ -1,0 +1,40 @@
+"""Links that live in a carrier process: their configuration, and the end of them that the station sees."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import ClassVar, Literal
+
+from protocols.link import Link, Station
+from protocols.settings import OnEvent, Settings
+from protocols.signals import Outputs
+
+Process = Literal["server", "client"]
+"""Which carrier process: that of our own OPC UA server, or that of our OPC UA clients."""
+
+
+class CarriedConfig(Settings):
+    """What the configurations of all carried links have in common."""
+
+    process: ClassVar[Process] = "client"
+
+    def build(self, on_event: OnEvent) -> Link:
+        """The link itself; to be called in its carrier process, nowhere else."""
+        raise NotImplementedError
+
+
+class CarrierLink:
+    """The control side of a link that lives in a carrier process, and does nothing of its own.
+
+    Outputs reach the carrier by the station's board; what it says comes to the station's seat.
+    """
+
+    def attach(self, station: Station) -> None:
+        """Nothing to do: the carrier process is given the station's seat."""
+
+    def publish(self, outputs: Outputs) -> None:
+        """Nothing to do: whoever publishes to this link writes the board as well."""
+
+    async def run(self) -> None:
+        """Nothing to do until cancelled: the carrier process runs beside, and is started anew when it dies."""
+        await asyncio.get_running_loop().create_future()

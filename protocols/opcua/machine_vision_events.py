@@ -1,0 +1,198 @@
+"""The events of OPC 40100-1 with all their fields, as asyncua delivers them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from asyncua import ua
+from asyncua.common.event_objects import BaseEvent
+
+from protocols.opcua import machine_vision_records as records
+from protocols.opcua.compat.names import numeric
+from protocols.opcua.machine_vision_records import ConditionShown, Grade
+from protocols.opcua.machine_vision_structures import Structures, V, array, content, moment, scalar, structure, text
+from protocols.opcua.machine_vision_tables import STATE_NODES, State
+from protocols.opcua.model.install import Model
+from protocols.opcua.model.instances import Instance
+
+Fields = dict[str, ua.Variant]
+
+MACHINE = "VisionStateMachine"
+AUTOMATIC = f"{MACHINE}/AutomaticModeStateMachine"
+TYPES = {
+    Grade.WARNING: "VisionWarningConditionType",
+    Grade.ERROR: "VisionErrorConditionType",
+    Grade.PERSISTENT: "VisionPersistentErrorConditionType",
+}
+SEVERITY = {Grade.WARNING: 400, Grade.ERROR: 700, Grade.PERSISTENT: 900}
+_QUIET, _NEWS = 100, 200
+_FAILED = 500
+
+
+class EventMaker:
+    """Makes the events of one vision system; `system` is its instance, `source` its name."""
+
+    def __init__(self, model: Model, system: Instance, source: str) -> None:
+        self._model, self._system, self._source = model, system, source
+        self._structures = Structures(model)
+        self._conditions: dict[Grade, Instance] = {}
+
+    def conditions(self, instances: Mapping[Grade, Instance]) -> None:
+        """Name the condition objects."""
+        self._conditions = dict(instances)
+
+    def make(self, event: records.Event) -> Any:
+        """The event, ready to be emitted; EventId, and Time where it is now, are the emitter's."""
+        makers: dict[type[Any], Callable[[Any], Any]] = {
+            records.StateChanged: self._changed,
+            records.JobEvent: self._job,
+            records.RecipePrepared: self._prepared,
+            records.ResultReady: self._result,
+            records.SafetyReported: self._safety,
+            records.Told: self._told,
+            records.ConditionChanged: lambda changed: self.condition(changed.shown),
+        }
+        return makers[type(event)](event)
+
+    # ------------------------------------------------------------ states and jobs
+
+    def _changed(self, event: records.StateChanged) -> Any:
+        step = event.transition
+        fields = {
+            "Transition": scalar(text(step.name), V.LocalizedText),
+            "Transition/Id": scalar(self._model.id(step.node), V.NodeId),
+            "Transition/Number": scalar(step.number, V.UInt32),
+            **self._state("FromState", step.source),
+            **self._state("ToState", step.target),
+        }
+        what = f"{step.source.title} → {step.target.title}"
+        severity = _QUIET
+        if event.kind != "StateChanged":
+            severity = SEVERITY[Grade.ERROR] if event.kind == "Error" else _NEWS
+            what = event.text or what
+        return self._event(f"{event.kind}EventType", AUTOMATIC if step.inner else MACHINE, what, severity, fields)
+
+    def _state(self, name: str, state: State) -> Fields:
+        return {
+            name: scalar(text(state.title), V.LocalizedText),
+            f"{name}/Id": scalar(self._model.id(STATE_NODES[state]), V.NodeId),
+            f"{name}/Number": scalar(int(state), V.UInt32),
+        }
+
+    def _job(self, event: records.JobEvent) -> Any:
+        place = MACHINE if event.step is records.JobStep.ACQUIRED else AUTOMATIC
+        fields = {"JobId": structure(self._structures.job(event.job_id))}
+        what = f"{event.step.value} {event.job_id}"
+        made = self._event(f"{event.step.value}EventType", place, what, _QUIET, fields)
+        if event.at:
+            made.add_property("Time", moment(event.at), V.DateTime)
+        return made
+
+    def _prepared(self, event: records.RecipePrepared) -> Any:
+        fields = {
+            "ExternalId": structure(self._structures.external_recipe(event.external)),
+            "InternalId": structure(self._structures.internal_recipe(event.internal)),
+            "ProductId": ua.Variant(),
+        }
+        return self._event("RecipePreparedEventType", AUTOMATIC, f"recipe {event.internal.id}", _NEWS, fields)
+
+    def _safety(self, event: records.SafetyReported) -> Any:
+        fields = {
+            "VisionSafetyTriggered": scalar(event.triggered, V.Boolean),
+            "VisionSafetyInformation": scalar(event.information, V.String),
+        }
+        severity = SEVERITY[Grade.PERSISTENT] if event.triggered else _NEWS
+        return self._event("VisionSafetyEventType", "", event.information or "safety state", severity, fields)
+
+    def _result(self, ready: records.ResultReady) -> Any:
+        r = ready.result
+        values = self._structures.result_fields(r)
+        plain = {
+            "IsPartial": V.Boolean,
+            "IsSimulated": V.Boolean,
+            "ResultState": V.Int32,
+            "CreationTime": V.DateTime,
+        }
+        fields = {name: scalar(values[name], kind) for name, kind in plain.items()}
+        rest = values.keys() - plain.keys() - {"HasTransferableDataOnFile"}
+        fields |= {name: structure(values[name]) for name in sorted(rest)}
+        fields["ResultContent"] = array(content(r.content), V.Variant)
+        good = r.state is records.ResultState.COMPLETED
+        what = f"{r.content.judgement.name} {r.part.id}".strip()
+        return self._event("ResultReadyEventType", AUTOMATIC, what, _NEWS if good else _FAILED, fields)
+
+    def _told(self, event: records.Told) -> Any:
+        kind = "VisionInformationEventType" if event.level is None else "VisionDiagnosticInfoEventType"
+        job = structure(self._structures.job(event.job_id)) if event.job_id else ua.Variant()
+        fields = {"JobId": job, "CausePath": scalar(str(event.code) if event.code else "", V.String)}
+        return self._event(kind, "", event.text, event.severity, fields)
+
+    # ------------------------------------------------------------ conditions
+
+    def condition(self, shown: ConditionShown) -> Any:
+        """The event of a condition as it stands."""
+        instance = self._conditions[shown.grade]
+        fields = self.condition_fields(shown)
+        made = self._event(TYPES[shown.grade], "", _story(shown), SEVERITY[shown.grade], fields)
+        made.add_property("NodeId", instance.id(), V.NodeId)
+        return made
+
+    def condition_fields(self, c: ConditionShown) -> Fields:
+        """What the event and the condition's object both carry, by browse path."""
+        now = ua.DateTime.now()
+        comment, locale, user = c.comment
+        return {
+            "ConditionClassId": scalar(numeric(ua.ObjectIds.ProcessConditionClassType), V.NodeId),
+            "ConditionClassName": scalar(text("ProcessConditionClass"), V.LocalizedText),
+            "ConditionName": scalar(c.grade.value, V.String),
+            "BranchId": scalar(ua.NodeId(), V.NodeId),
+            "Retain": scalar(c.retain, V.Boolean),
+            **_two_state("EnabledState", True, "Enabled", "Disabled"),
+            "EnabledState/EffectiveDisplayName": scalar(text(_summary(c)), V.LocalizedText),
+            "Quality": scalar(ua.StatusCode(), V.StatusCode),
+            "Quality/SourceTimestamp": scalar(now, V.DateTime),
+            "LastSeverity": scalar(SEVERITY[c.grade], V.UInt16),
+            "LastSeverity/SourceTimestamp": scalar(now, V.DateTime),
+            "Comment": scalar(ua.LocalizedText(comment or None, locale or None), V.LocalizedText),
+            "Comment/SourceTimestamp": scalar(now, V.DateTime),
+            "ClientUserId": scalar(user, V.String),
+            **_two_state("AckedState", c.acked, "Acknowledged", "Unacknowledged"),
+            **_two_state("ConfirmedState", c.confirmed, "Confirmed", "Unconfirmed"),
+            "StopReaction": scalar(c.stop_reaction, V.Boolean),
+            "BlockReaction": scalar(c.block_reaction, V.Boolean),
+            "ErrorCode": scalar(c.code, V.UInt64),
+            "ErrorString": scalar(c.text, V.String),
+            "CausePath": scalar(f"{self._source}/{c.code}" if c.code else self._source, V.String),
+        }
+
+    # ------------------------------------------------------------ inside
+
+    def _event(self, kind: str, place: str, message: str, severity: int, fields: Fields) -> Any:
+        made = BaseEvent()
+        base = {
+            "EventType": scalar(self._model.id(kind), V.NodeId),
+            "SourceNode": scalar(self._system.id(place), V.NodeId),
+            "SourceName": scalar(f"{self._source}/{place}" if place else self._source, V.String),
+            "Message": scalar(text(message), V.LocalizedText),
+            "Severity": scalar(severity, V.UInt16),
+        }
+        for name, value in (base | fields).items():
+            made.add_property(name, value.Value, value.VariantType)
+        made.add_property("LocalTime", None, V.ExtensionObject)
+        return made
+
+
+def _two_state(name: str, on: bool, yes: str, no: str) -> Fields:
+    return {name: scalar(text(yes if on else no), V.LocalizedText), f"{name}/Id": scalar(on, V.Boolean)}
+
+
+def _summary(c: ConditionShown) -> str:
+    words = ["Active" if c.active else "Inactive"]
+    words += [] if c.acked else ["Unacknowledged"]
+    words += [] if c.confirmed else ["Unconfirmed"]
+    return ", ".join(words)
+
+
+def _story(c: ConditionShown) -> str:
+    return c.text if c.active else f"over: {c.text}"
