@@ -7,9 +7,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from gateway.facts import station_facts
 
 from gateway import config
+from gateway.facts import station_facts
 from protocols.opcua.plain_map import FOLDERS, NAMESPACE_URI, STRUCTURE_ID, DataType, PlainNode, nodes_of
 from tests.interop import node_opcua
 from tests.interop.node_peer import node
