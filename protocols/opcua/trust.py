@@ -67,7 +67,7 @@ class TrustFolder:
     def __init__(self, folder: Path, *, crl_required: bool = True) -> None:
         self.folder = folder
         self._crl_required = crl_required
-        self._known = _Known((), (), (), (), ())
+        self._known = _Known(((), (), ()), (), (), (), ())
 
     def refresh(self) -> bool:
         """Read what has changed; True if anything has."""

@@ -11,8 +11,13 @@ from typing import Any
 
 from asyncua import Client, Server, ua
 from asyncua.common.event_objects import BaseEvent, TransitionEvent
+from asyncua.common.utils import ServiceError
+from asyncua.crypto.security_policies import SecurityPolicyBasic256Sha256
+from asyncua.crypto.uacrypto import CertProperties
+from cryptography import x509
 
 from protocols.opcua.compat.names import named, numeric
+from tests.opcua_papers import Papers
 
 NODES = 2
 Case = Callable[["Stock"], Awaitable[bool]]
@@ -156,6 +161,95 @@ async def modify_takes_any_queue(stock: Stock) -> bool:
         return bool(results[0].RevisedQueueSize == 4_000_000_000)
 
 
+async def certificates_can_be_quoted(_: Stock) -> bool:
+    """S8: a client whose certificate is not trusted logs in by leaving out the field in CreateSession."""
+    server, papers = await _secure()
+    try:
+        client = await _secured(server, papers)
+        real = client.uaclient.create_session
+
+        async def lie(params: ua.CreateSessionParameters) -> Any:
+            params.ClientCertificate = None
+            return await real(params)
+
+        client.uaclient.create_session = lie  # type: ignore[method-assign,assignment]
+        async with client:
+            return True
+    except (ua.UaError, ConnectionError):
+        return False
+    finally:
+        await server.stop()
+
+
+async def none_is_always_there(_: Stock) -> bool:
+    """A server that offers encryption alone gives sessions without."""
+    server, _papers = await _secure()
+    try:
+        assert server.bserver is not None
+        client = Client(f"opc.tcp://127.0.0.1:{server.bserver.port}", timeout=20)
+        await client.connect_socket()
+        await client.send_hello()
+        await client.open_secure_channel()
+        params = ua.CreateSessionParameters()
+        params.ClientNonce, params.RequestedSessionTimeout = ua.ByteString(bytes(32)), ua.Duration(60_000)
+        result = await client.uaclient.create_session(params)
+        client.disconnect_socket()
+        return bool(result.SessionId)
+    except (ua.UaError, ConnectionError):
+        return False
+    finally:
+        await server.stop()
+
+
+async def anybody_registers_servers(stock: Stock) -> bool:
+    """RegisterServer is served to who is not even logged in, and kept for ever."""
+    async with stock.client() as client:
+        known = len(stock.server.iserver._known_servers)
+        server = ua.RegisteredServer()
+        server.ServerUri, server.ServerNames = ua.String("urn:evil"), [ua.LocalizedText("evil")]
+        await client.uaclient.register_server(server)
+        return len(stock.server.iserver._known_servers) == known + 1
+
+
+async def sessions_that_are_never_activated_stay(stock: Stock) -> bool:
+    """Each CreateSession on one connection makes another session, which nothing ends."""
+    async with stock.client() as client:
+        before = len(stock.server.iserver._external_sessions)
+        for _ in range(5):
+            params = ua.CreateSessionParameters()
+            params.ClientNonce, params.RequestedSessionTimeout = ua.ByteString(bytes(32)), ua.Duration(5_000)
+            await client.uaclient.create_session(params)
+        return len(stock.server.iserver._external_sessions) == before + 5
+
+
+async def _secure() -> tuple[Server, Papers]:
+    """A server with encryption alone, which trusts nobody."""
+    papers = Papers()
+    own = papers.make("server", uri="urn:defects")
+    server = Server()
+    await server.init()
+    server.set_endpoint("opc.tcp://127.0.0.1:0")
+    server.set_security_policy([ua.SecurityPolicyType.Basic256Sha256_SignAndEncrypt])
+    server.iserver.certificate, server.iserver.private_key = own.certificate, own.key
+    server.set_certificate_validator(_trusts_nobody)
+    await server.start()
+    return server, papers
+
+
+async def _trusts_nobody(_: x509.Certificate, __: ua.ApplicationDescription) -> None:
+    raise ServiceError(ua.StatusCodes.BadCertificateUntrusted)
+
+
+async def _secured(server: Server, papers: Papers) -> Client:
+    assert server.bserver is not None
+    client = Client(f"opc.tcp://127.0.0.1:{server.bserver.port}", timeout=20)
+    client.application_uri = "urn:test:client"
+    paper = papers.stranger
+    own, key = CertProperties(paper.der, "der"), CertProperties(paper.secret, "pem")
+    await client.set_security(SecurityPolicyBasic256Sha256, own, key)
+    return client
+
+
 CASES: tuple[Case, ...] = (
     events_stay_at_one_node,
     of_type_means_equal,
@@ -165,6 +259,10 @@ CASES: tuple[Case, ...] = (
     foreign_subscriptions_can_be_deleted,
     sessions_can_be_guessed,
     modify_takes_any_queue,
+    certificates_can_be_quoted,
+    none_is_always_there,
+    anybody_registers_servers,
+    sessions_that_are_never_activated_stay,
 )
 
 
