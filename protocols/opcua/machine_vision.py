@@ -53,6 +53,7 @@ class MachineVisionFace:
     ) -> None:
         """`settings.shared` False: no PLC drives this station. `parent`: where its object hangs; else Objects."""
         self._server, self._model, self._facts, self._parent = server, model, facts, parent
+        self._structures = Structures(model)
         self._on_event = on_event or (lambda code, text: None)
         # Unique over restarts of the gateway and of this server alone: the boot's number and the millisecond.
         prefix = f"{facts.name}-{facts.boot_id}-{time.time_ns() // 1_000_000:x}"
@@ -155,8 +156,7 @@ class MachineVisionFace:
     # ------------------------------------------------------------ showing
 
     def _begin(self, nodes: SystemNodes, events: EventMaker, started: float) -> None:
-        s = Structures(self._model)
-        active = s.configuration(configuration(self._facts), started)
+        active = self._structures.configuration(configuration(self._facts), started)
         nodes.show("ConfigurationManagement/ActiveConfiguration", structure(active))
         nodes.show("SafetyStateManagement/VisionSafetyTriggered", scalar(False, V.Boolean))
         nodes.show("SafetyStateManagement/VisionSafetyInformation", scalar("", V.String))
@@ -170,7 +170,7 @@ class MachineVisionFace:
         nodes.states(machine.states)
         code = "Good" if machine.status is not None else "BadWaitingForInitialData"
         code = UNCERTAIN if machine.stale else code
-        described = Structures(self._model).system_state(machine.system_state(time.monotonic()), machine.text)
+        described = self._structures.system_state(machine.system_state(time.monotonic()), machine.text)
         nodes.show("SystemState", structure(described), code)
         nodes.show("Driver", scalar(machine.seat.name, V.String), code)
         nodes.show("StatusText", scalar(machine.text, V.String))

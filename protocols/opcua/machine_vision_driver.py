@@ -164,6 +164,8 @@ class SeatDriver:
         if not self.ours:
             if now >= self._until:
                 self._claim_over()
+            else:
+                self._beat(now)  # asked again: the station may have been in the middle of something
             return
         self._beat(now)
         self._acknowledge(outputs, now)
@@ -176,7 +178,7 @@ class SeatDriver:
         if not self._wanted:
             return None
         if not self.ours:
-            return self._until
+            return min(self._until, self._beat_at)
         return min(self._beat_at, self._running_until) if self._running is not None else self._beat_at
 
     def take_commands(self) -> list[Command]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from asyncua import ua
-from asyncua.common.event_objects import BaseEvent
 
 from protocols.opcua import machine_vision_records as records
 from protocols.opcua.compat.names import numeric
@@ -26,8 +26,42 @@ TYPES = {
     Grade.PERSISTENT: "VisionPersistentErrorConditionType",
 }
 SEVERITY = {Grade.WARNING: 400, Grade.ERROR: 700, Grade.PERSISTENT: 900}
+_STAMPS = {
+    "EventId": V.ByteString,
+    "Time": V.DateTime,
+    "ReceiveTime": V.DateTime,
+    "LocalTime": V.ExtensionObject,
+}
+"""What the emitter fills in."""
+_NULL = ua.Variant()
 _QUIET, _NEWS = 100, 200
 _FAILED = 500
+
+
+class VisionEvent:
+    """One event for all who hear of it: nothing in it is changed or copied once it is emitted (asyncua copies each
+    field for each subscriber). A field that it does not have is Null, in a where clause too (Part 4 §7.22.3)."""
+
+    def __init__(self, fields: Fields) -> None:
+        self.emitting_node: ua.NodeId | None = None
+        self.EventId: bytes | None = None
+        self.Time: datetime | None = None
+        self.ReceiveTime: datetime | None = None
+        self.LocalTime: Any = None
+        self._fields = fields
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        found = self._fields.get(name)
+        return None if found is None else found.Value
+
+    def to_event_fields(self, select_clauses: Sequence[ua.SimpleAttributeOperand]) -> list[ua.Variant]:
+        """What these clauses ask for, in their order."""
+        known = self._fields
+        if "EventId" not in known:
+            known |= {name: ua.Variant(getattr(self, name), kind) for name, kind in _STAMPS.items()}
+        return [known.get(_name(clause), _NULL) for clause in select_clauses]
 
 
 class EventMaker:
@@ -42,9 +76,9 @@ class EventMaker:
         """Name the condition objects."""
         self._conditions = dict(instances)
 
-    def make(self, event: records.Event) -> Any:
+    def make(self, event: records.Event) -> VisionEvent:
         """The event, ready to be emitted; EventId, and Time where it is now, are the emitter's."""
-        makers: dict[type[Any], Callable[[Any], Any]] = {
+        makers: dict[type[Any], Callable[[Any], VisionEvent]] = {
             records.StateChanged: self._changed,
             records.JobEvent: self._job,
             records.RecipePrepared: self._prepared,
@@ -57,7 +91,7 @@ class EventMaker:
 
     # ------------------------------------------------------------ states and jobs
 
-    def _changed(self, event: records.StateChanged) -> Any:
+    def _changed(self, event: records.StateChanged) -> VisionEvent:
         step = event.transition
         fields = {
             "Transition": scalar(text(step.name), V.LocalizedText),
@@ -80,16 +114,15 @@ class EventMaker:
             f"{name}/Number": scalar(int(state), V.UInt32),
         }
 
-    def _job(self, event: records.JobEvent) -> Any:
+    def _job(self, event: records.JobEvent) -> VisionEvent:
         place = MACHINE if event.step is records.JobStep.ACQUIRED else AUTOMATIC
         fields = {"JobId": structure(self._structures.job(event.job_id))}
         what = f"{event.step.value} {event.job_id}"
         made = self._event(f"{event.step.value}EventType", place, what, _QUIET, fields)
-        if event.at:
-            made.add_property("Time", moment(event.at), V.DateTime)
+        made.Time = moment(event.at) if event.at else None
         return made
 
-    def _prepared(self, event: records.RecipePrepared) -> Any:
+    def _prepared(self, event: records.RecipePrepared) -> VisionEvent:
         fields = {
             "ExternalId": structure(self._structures.external_recipe(event.external)),
             "InternalId": structure(self._structures.internal_recipe(event.internal)),
@@ -97,7 +130,7 @@ class EventMaker:
         }
         return self._event("RecipePreparedEventType", AUTOMATIC, f"recipe {event.internal.id}", _NEWS, fields)
 
-    def _safety(self, event: records.SafetyReported) -> Any:
+    def _safety(self, event: records.SafetyReported) -> VisionEvent:
         fields = {
             "VisionSafetyTriggered": scalar(event.triggered, V.Boolean),
             "VisionSafetyInformation": scalar(event.information, V.String),
@@ -105,7 +138,7 @@ class EventMaker:
         severity = SEVERITY[Grade.PERSISTENT] if event.triggered else _NEWS
         return self._event("VisionSafetyEventType", "", event.information or "safety state", severity, fields)
 
-    def _result(self, ready: records.ResultReady) -> Any:
+    def _result(self, ready: records.ResultReady) -> VisionEvent:
         r = ready.result
         values = self._structures.result_fields(r)
         plain = {
@@ -122,7 +155,7 @@ class EventMaker:
         what = f"{r.content.judgement.name} {r.part.id}".strip()
         return self._event("ResultReadyEventType", AUTOMATIC, what, _NEWS if good else _FAILED, fields)
 
-    def _told(self, event: records.Told) -> Any:
+    def _told(self, event: records.Told) -> VisionEvent:
         kind = "VisionInformationEventType" if event.level is None else "VisionDiagnosticInfoEventType"
         job = structure(self._structures.job(event.job_id)) if event.job_id else ua.Variant()
         fields = {"JobId": job, "CausePath": scalar(str(event.code) if event.code else "", V.String)}
@@ -130,13 +163,11 @@ class EventMaker:
 
     # ------------------------------------------------------------ conditions
 
-    def condition(self, shown: ConditionShown) -> Any:
+    def condition(self, shown: ConditionShown) -> VisionEvent:
         """The event of a condition as it stands."""
         instance = self._conditions[shown.grade]
-        fields = self.condition_fields(shown)
-        made = self._event(TYPES[shown.grade], "", _story(shown), SEVERITY[shown.grade], fields)
-        made.add_property("NodeId", instance.id(), V.NodeId)
-        return made
+        fields = self.condition_fields(shown) | {"NodeId": scalar(instance.id(), V.NodeId)}
+        return self._event(TYPES[shown.grade], "", _story(shown), SEVERITY[shown.grade], fields)
 
     def condition_fields(self, c: ConditionShown) -> Fields:
         """What the event and the condition's object both carry, by browse path."""
@@ -168,8 +199,7 @@ class EventMaker:
 
     # ------------------------------------------------------------ inside
 
-    def _event(self, kind: str, place: str, message: str, severity: int, fields: Fields) -> Any:
-        made = BaseEvent()
+    def _event(self, kind: str, place: str, message: str, severity: int, fields: Fields) -> VisionEvent:
         base = {
             "EventType": scalar(self._model.id(kind), V.NodeId),
             "SourceNode": scalar(self._system.id(place), V.NodeId),
@@ -177,10 +207,13 @@ class EventMaker:
             "Message": scalar(text(message), V.LocalizedText),
             "Severity": scalar(severity, V.UInt16),
         }
-        for name, value in (base | fields).items():
-            made.add_property(name, value.Value, value.VariantType)
-        made.add_property("LocalTime", None, V.ExtensionObject)
-        return made
+        return VisionEvent(base | fields)
+
+
+def _name(clause: ua.SimpleAttributeOperand) -> str:
+    if not clause.BrowsePath:
+        return ua.AttributeIds(clause.AttributeId).name
+    return "/".join(str(step.Name) for step in clause.BrowsePath)
 
 
 def _two_state(name: str, on: bool, yes: str, no: str) -> Fields:

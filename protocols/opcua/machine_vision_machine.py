@@ -238,7 +238,7 @@ class Machine(Execution):
             self._follow_inner(place or State.INITIALIZED, now)
 
     def _leave_operational(self, target: State, why: str = "") -> None:
-        self.states.why = why or "the fault is over"
+        self.states.why = why or self.states.why
         if self.states.reach(target):
             self._job = None
             for job in list(self.book.own):

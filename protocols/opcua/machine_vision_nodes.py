@@ -6,7 +6,7 @@ Namespace 2, string ids: `press-1.MachineVision` is the VisionSystemType object,
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from asyncua import Server, ua
@@ -79,7 +79,8 @@ class SystemNodes:
     model: Model
     system: Instance
     conditions: dict[Grade, Instance]
-    _last: dict[ua.NodeId, tuple[object, int]]
+    _last: dict[ua.NodeId, tuple[object, int]] = field(default_factory=dict)
+    _states: object = None
 
     @property
     def notifiers(self) -> list[ua.NodeId]:
@@ -92,8 +93,11 @@ class SystemNodes:
 
     def states(self, states: States) -> None:
         """Both machines as they stand."""
-        self._machine(MACHINE, states.outer, states.last_outer)
-        self._machine(AUTOMATIC, states.inner, states.last_inner)
+        now = (states.outer, states.last_outer, states.inner, states.last_inner)
+        if now != self._states:
+            self._states = now
+            self._machine(MACHINE, states.outer, states.last_outer)
+            self._machine(AUTOMATIC, states.inner, states.last_inner)
 
     def condition(self, grade: Grade, fields: Fields, event: object = None) -> None:
         """The condition's object shows what its last event said, if there was one."""
@@ -153,7 +157,7 @@ async def build(server: Server, model: Model, station: str, parent: ua.NodeId | 
     for name in _OWN:
         ids[name] = _own_variable(server, root, name)
     await _profiles(server)
-    return SystemNodes(server, model, Instance(model, ids, system.declarations), conditions, {})
+    return SystemNodes(server, model, Instance(model, ids, system.declarations), conditions)
 
 
 async def _condition(model: Model, system: Instance, grade: Grade) -> Instance:

@@ -17,7 +17,7 @@ class States:
         self.last_outer: Transition | None = None
         self.last_inner: Transition | None = None
         self.why = ""
-        """Told with the next Error or ErrorResolved."""
+        """What the error is: told with Error and with ErrorResolved."""
         self._events: list[Event] = []
 
     @property
@@ -73,4 +73,5 @@ class States:
             if effect in _STEPS:
                 self.tell(JobEvent(_STEPS[effect], job_id))
             else:
-                self.tell(StateChanged(step, effect.value, self.why))
+                said = self.why if effect is Effect.ERROR else f"over: {self.why}"
+                self.tell(StateChanged(step, effect.value, said))
