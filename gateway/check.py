@@ -28,6 +28,8 @@ from protocols.modbus.registers import plc_address
 from protocols.modbus.rtu_settings import ModbusRtuServerConfig, SerialConfig
 from protocols.modbus.security_settings import ClientTls, ServerTls
 from protocols.modbus.server_settings import ModbusServerConfig
+from protocols.opcua.client_settings import OpcUaClientConfig
+from protocols.opcua.peer_settings import OpcUaPeer
 
 SHOWN = 12
 """Requests of a link that are told one by one."""
@@ -219,6 +221,8 @@ def _look_at_link(
         _look_at_line(item, f"link: Modbus RTU server on {link.line().text}, unit {link.unit}", link, computer, told)
     elif isinstance(link, SerialConfig):
         _look_at_line(item, f"link: PLC at {link.where}; not contacted by this check", link, computer, told)
+    elif isinstance(link, OpcUaClientConfig):
+        _look_at_nodes(item, link)
     else:
         item.add("link: loopback; no PLC can reach this station", Status.WARNING)
     _look_at_tls(item, getattr(link, "tls", None), computer)
@@ -254,6 +258,27 @@ def _look_at_line(item: Item, text: str, link: SerialConfig, computer: Computer,
 def _look_at_tls(item: Item, tls: ServerTls | ClientTls | None, computer: Computer) -> None:
     for text, level in cert_review.review(tls, computer.clock()) if tls else ():
         item.add(text, Status(level))
+
+
+def _look_at_nodes(item: Item, link: OpcUaClientConfig) -> None:
+    plan = link.node_map()
+    below = item.add(f"link: OPC UA server of the PLC at {link.place}; not contacted by this check")
+    below.add(f"reads {len(plan.command)} nodes each {link.scan_ms:g} ms, writes {len(plan.outputs)}")
+    _look_at_opcua(below, link)
+
+
+def _look_at_opcua(item: Item, peer: OpcUaPeer) -> None:
+    """How the connection is protected, and whether its files are there."""
+    security, user = peer.security, peer.user
+    files = [user.password_file, user.certificate, user.key] if user else []
+    if security == "none":
+        item.add("security: none; anybody on the network can read and change what is said", Status.WARNING)
+    else:
+        item.add(f"security: {security.policy}, {security.mode.replace('_', ' ')}")
+        files += [security.certificate, security.key, security.trust, security.pinned]
+    for file in files:
+        if file is not None and not file.exists():
+            item.add(f"{file} is not there; make or copy it, or mend the path", Status.ERROR)
 
 
 def _show_requests(item: Item, link: PolledConfig) -> None:

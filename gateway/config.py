@@ -109,7 +109,8 @@ def config_crc(config: GatewayConfig | StationConfig, recipes: Iterable[Recipe])
     for station in content.get("stations", [content]):
         del station["recipes"]
         station["camera"].pop("path", None)
-        station["link"].pop("tls", None)
+        for key in ("tls", "security", "user"):
+            station["link"].pop(key, None)
     for device in content.get("devices", ()):
         for key in ("tls", "security", "user"):
             device["link"].pop(key, None)
@@ -142,9 +143,7 @@ def _place_paths(data: Any, folder: Path) -> None:
         _place_tls(link, place)
     devices = data.get("devices")
     for device in devices if isinstance(devices, list) else ():
-        link = device.get("link") if isinstance(device, dict) else None
-        _place_tls(link, place)
-        _place_files(link, place)
+        _place_tls(device.get("link") if isinstance(device, dict) else None, place)
 
 
 def _place_tls(link: Any, place: Callable[[Any, Any], None]) -> None:
@@ -152,19 +151,16 @@ def _place_tls(link: Any, place: Callable[[Any, Any], None]) -> None:
     for key in ("certificate", "key", "trust", "pinned"):
         if isinstance(tls, dict) and key in tls:
             place(tls, key)
+    _place_opcua(link, place)
 
 
-def _place_files(link: Any, place: Callable[[Any, Any], None]) -> None:
-    """Of a peer reached by OPC UA."""
-    keys = {
-        "security": ("certificate", "key", "trust", "pinned", "rejected"),
-        "user": ("password_file", "certificate", "key"),
-    }
-    for part, names in keys.items():
-        holder = link.get(part) if isinstance(link, dict) else None
-        for key in names:
-            if isinstance(holder, dict) and key in holder:
-                place(holder, key)
+def _place_opcua(link: Any, place: Callable[[Any, Any], None]) -> None:
+    """The files of a connection to an OPC UA server."""
+    for part in ("security", "user"):
+        files = link.get(part) if isinstance(link, dict) else None
+        for key in ("certificate", "key", "trust", "pinned", "rejected", "password_file"):
+            if isinstance(files, dict) and key in files:
+                place(files, key)
 
 
 def _sound(document: Document, key: str, model: Callable[[Any], type[P]]) -> dict[int, P]:

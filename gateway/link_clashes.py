@@ -10,6 +10,7 @@ from protocols.modbus import sharing
 from protocols.modbus.polled_settings import PolledConfig
 from protocols.modbus.rtu_settings import ModbusRtuServerConfig
 from protocols.modbus.server_settings import ModbusServerConfig, same_port
+from protocols.opcua.client_settings import OpcUaClientConfig
 
 if TYPE_CHECKING:
     from gateway.settings import StationConfig
@@ -26,6 +27,8 @@ def link_clash(first: object, second: object) -> tuple[str, str] | None:
         return found
     if isinstance(first, PolledConfig) and isinstance(second, PolledConfig):
         return _polled_clash(first, second)
+    if isinstance(first, OpcUaClientConfig) and isinstance(second, OpcUaClientConfig):
+        return _node_clash(first, second)
     return None
 
 
@@ -69,6 +72,21 @@ def _serial_clash(first: ModbusRtuServerConfig, second: ModbusRtuServerConfig) -
     if first.place == second.place and first.setup() != second.setup():
         text = f"{second.place} is shared with {{other}}, which sets another answer_delay_ms or broadcast"
         return "device", f"{text}; set the same"
+    return None
+
+
+def _node_clash(first: OpcUaClientConfig, second: OpcUaClientConfig) -> tuple[str, str] | None:
+    """Two stations may read one node, but neither may write what the other has."""
+    if first.place != second.place:
+        return None
+    one, two = first.node_map(), second.node_map()
+    theirs = {entry.node: entry.name for entry in (*one.command, *one.outputs)}
+    mine = {entry.node: entry.name for entry in (*two.command, *two.outputs)}
+    written = {entry.node for plan in (one, two) for entry in plan.outputs}
+    for node, name in mine.items():
+        if node in written and node in theirs:
+            text = f"{name} is {node}, which is {theirs[node]} of {{other}} in one PLC; give each a node of its own"
+            return "nodes", text
     return None
 
 

@@ -27,6 +27,7 @@ from protocols.modbus.registers import (
 )
 from protocols.modbus.rtu_settings import ModbusRtuServerConfig, SerialConfig
 from protocols.modbus.server_settings import ModbusServerConfig
+from protocols.opcua.client_settings import OpcUaClientConfig
 
 ModbusLink = ModbusServerConfig | ModbusRtuServerConfig | PolledConfig
 ServedLink = ModbusServerConfig | ModbusRtuServerConfig
@@ -232,6 +233,9 @@ def _station(station: StationConfig) -> Iterator[str]:
     link = station.link
     yield f"## Station {station.name}"
     yield ""
+    if isinstance(link, OpcUaClientConfig):
+        yield from _nodes(link)
+        return
     if not isinstance(link, ModbusLink):
         yield f"The link is {link.kind}: there are no registers."
         return
@@ -258,6 +262,20 @@ def _station(station: StationConfig) -> Iterator[str]:
         yield f"### Bits of {name}"
         yield ""
         yield from _bit_table(name, bits, link.registers() if isinstance(link, ServedLink) else None)
+
+
+def _nodes(link: OpcUaClientConfig) -> Iterator[str]:
+    """Where an OPC UA client link reads and writes."""
+    plan = link.node_map()
+    yield f"The gateway is OPC UA client of the PLC at {link.place}. What is not listed is left alone."
+    for title, entries in (("Command: the PLC writes", plan.command), ("Status and result", plan.outputs)):
+        yield ""
+        yield f"### {title}"
+        yield ""
+        yield from _table(
+            ("name", "type", "node", "meaning"),
+            ((one.name, one.kind, f"`{one.node}`", one.meaning) for one in entries),
+        )
 
 
 def _scattered(part: list[Row]) -> Iterator[str]:

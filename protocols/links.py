@@ -13,6 +13,7 @@ from protocols.modbus.polled_settings import PolledConfig
 from protocols.modbus.rtu_settings import ModbusRtuClientConfig, ModbusRtuServerConfig
 from protocols.modbus.server_settings import ModbusServerConfig
 from protocols.modbus.sharing import Sharing
+from protocols.opcua.client_settings import OpcUaClientConfig
 from protocols.settings import OnEvent, Service, Settings
 
 
@@ -28,7 +29,14 @@ class LoopbackConfig(Settings):
         return Loopback()
 
 
-AnyLink = ModbusServerConfig | ModbusClientConfig | ModbusRtuServerConfig | ModbusRtuClientConfig | LoopbackConfig
+AnyLink = (
+    ModbusServerConfig
+    | ModbusClientConfig
+    | ModbusRtuServerConfig
+    | ModbusRtuClientConfig
+    | OpcUaClientConfig
+    | LoopbackConfig
+)
 LinkConfig = Annotated[AnyLink, Field(discriminator="kind")]
 
 

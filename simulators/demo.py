@@ -13,13 +13,14 @@ from pathlib import Path
 
 from simulators import line, report
 from simulators.carriers import ModbusMaster
-from simulators.demo_setup import DemoError, Setup, check_port, read
+from simulators.demo_setup import LINKS, DemoError, Setup, check_port, read
 from simulators.plc import Plc
 from simulators.process import GatewayProcess, running
 from simulators.table import Live, Plain, View
 from simulators.watch import Watch
 
-CONFIG = Path("configs/demo.yaml")
+CONFIGS = {"modbus": Path("configs/demo.yaml"), "opcua": Path("configs/demo-opcua.yaml")}
+"""By link: the PLC polls the gateway's registers, or the gateway reads and writes the nodes of a PLC."""
 PARTS = 60
 START_WAIT = 60.0
 """Seconds until Ready; a cold disk makes the first start of a native library slow."""
@@ -36,7 +37,7 @@ def main(arguments: Sequence[str]) -> int:
 
         return demo_cnc.run(options)
     try:
-        setup = read(options.config or CONFIG)
+        setup = read(options.config or CONFIGS[options.link])
         check_port(setup)
         return asyncio.run(_demo(setup, options))
     except DemoError as error:
@@ -57,15 +58,7 @@ async def _demo(setup: Setup, options: argparse.Namespace) -> int:
         for number in (signal.SIGTERM, signal.SIGHUP):
             asyncio.get_running_loop().add_signal_handler(number, task.cancel)
     began = time.time()
-    watch = Watch(deadline=setup.deadline)
-    master = ModbusMaster(
-        setup.host,
-        setup.port,
-        unit=setup.unit,
-        status_address=setup.status_address,
-        command_address=setup.command_address,
-    )
-    plc = Plc(master, codec=setup.codec, watch=watch)
+    plc = _plc(setup)
     tally = line.Tally(deadline=setup.deadline)
     truth = line.truth_of(setup.seed, setup.defect_rate)  # before the scan begins: its imports would hold it up
     view: View = Plain() if options.plain or not sys.stdout.isatty() else Live(tally)
@@ -81,6 +74,25 @@ async def _demo(setup: Setup, options: argparse.Namespace) -> int:
             with contextlib.suppress(asyncio.CancelledError):
                 await scanning
     return _conclude(plc, tally, gateway, picture, options)
+
+
+def _plc(setup: Setup) -> Plc:
+    """The PLC on the other end of the link that is configured."""
+    if setup.kind == LINKS["opcua"]:
+        from simulators import opcua_command  # with asyncua, which only this link needs
+        from simulators.opcua_server import S7Server
+        from simulators.opcua_slave import OpcUaSlave
+
+        watch = Watch(deadline=setup.deadline, margin=opcua_command.MARGIN, settle=opcua_command.SETTLE)
+        return Plc(OpcUaSlave(S7Server(setup.host, setup.port)), watch=watch)
+    master = ModbusMaster(
+        setup.host,
+        setup.port,
+        unit=setup.unit,
+        status_address=setup.status_address,
+        command_address=setup.command_address,
+    )
+    return Plc(master, codec=setup.codec, watch=Watch(deadline=setup.deadline))
 
 
 @contextlib.asynccontextmanager
@@ -183,9 +195,16 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="gateway demo",
         description="A simulated inspection line: starts the gateway, brings parts with known defects before its "
-        "simulated camera, asks for each as a PLC does over Modbus TCP, and compares the verdicts with the truth.",
+        "simulated camera, asks for each as a PLC does over Modbus TCP or OPC UA, and compares the verdicts with the "
+        "truth.",
     )
-    parser.add_argument("--config", type=Path, metavar="FILE", help=f"default: {CONFIG}")
+    parser.add_argument(
+        "--link", choices=tuple(LINKS), default="modbus",
+        help="modbus: a PLC polls the gateway (default); opcua: the gateway is client of a S7-1500's OPC UA server",
+    )  # fmt: skip
+    parser.add_argument(
+        "--config", type=Path, metavar="FILE", help=f"default: {' or '.join(map(str, CONFIGS.values()))}, by --link"
+    )
     parser.add_argument("--cnc", action="store_true", help="a CNC asks by OPC UA and waits for the answer; no PLC")
     parser.add_argument("--parts", type=_count, metavar="N", help=f"stop after so many parts (default {PARTS})")
     parser.add_argument("--seconds", type=_positive, metavar="S", help="stop after this time")

@@ -7,8 +7,12 @@ import socket
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from protocols.codec import Codec, StringOrder, WordOrder
+
+LINKS = {"modbus": "modbus_server", "opcua": "opcua_client"}
+"""What `--link` may be, and the kind of link in the configuration that it stands for."""
 
 
 class DemoError(Exception):
@@ -20,6 +24,8 @@ class Setup:
     """What the demo needs of the gateway's configuration."""
 
     path: Path
+    kind: str
+    """Of the link: modbus_server or opcua_client."""
     data_dir: Path
     station: str
     host: str
@@ -52,18 +58,19 @@ def read(path: Path) -> Setup:
 def _setup(path: Path, data: Any) -> Setup:
     station = data["stations"][0]
     link, camera = station["link"], station["camera"]
-    if link["kind"] != "modbus_server" or camera["kind"] != "simulated":
+    if link["kind"] not in LINKS.values() or camera["kind"] != "simulated":
         raise DemoError(
-            f"{path}: the demo needs a modbus_server link and a simulated camera, station {station['name']} has "
-            f"{link['kind']} and {camera['kind']}; take configs/demo.yaml as a pattern"
+            f"{path}: the demo needs a modbus_server or opcua_client link and a simulated camera, station "
+            f"{station['name']} has {link['kind']} and {camera['kind']}; take configs/demo.yaml as a pattern"
         )
-    host = str(link.get("host", "127.0.0.1"))
+    host, port = _address(link)
     return Setup(
         path=path,
+        kind=str(link["kind"]),
         data_dir=path.parent / data["data_dir"],
         station=str(station["name"]),
         host={"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host),  # noqa: S104 - to connect to, not to listen on
-        port=int(link.get("port", 502)),
+        port=port,
         unit=int(link.get("unit", 1)),
         codec=Codec(WordOrder(link.get("word_order", "ABCD")), StringOrder(link.get("string_order", "big"))),
         status_address=int(link.get("status_address", 0)),
@@ -74,8 +81,16 @@ def _setup(path: Path, data: Any) -> Setup:
     )
 
 
+def _address(link: Any) -> tuple[str, int]:
+    """Where the one listens whom the other asks."""
+    if link["kind"] == LINKS["modbus"]:
+        return str(link.get("host", "127.0.0.1")), int(link.get("port", 502))
+    url = urlsplit(str(link["url"]))
+    return url.hostname or "127.0.0.1", url.port or 4840
+
+
 def check_port(setup: Setup) -> None:
-    """DemoError when the gateway could not listen: better said before anything is started."""
+    """DemoError when the gateway, or the simulated PLC, could not listen: better said before anything is started."""
     where = f"{setup.host}:{setup.port}"
     if setup.port == 0:
         raise DemoError(

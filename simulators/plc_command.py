@@ -69,7 +69,7 @@ async def _work(plc: Plc, tally: line.Tally, options: argparse.Namespace) -> str
         server = options.role == "server"  # a port that somebody else has will not come free by waiting
         await plc.until(lambda _: plc.ready or (server and bool(plc.trouble)), options.wait)
         if not plc.ready:
-            return _nobody(plc, options.wait)
+            return nobody(plc, options.wait)
         if failure := await (_signature_by(plc, options) if options.device else _signature(options)):
             return failure
         report.say(report.HEADER)
@@ -89,7 +89,8 @@ async def _work(plc: Plc, tally: line.Tally, options: argparse.Namespace) -> str
     return ""
 
 
-def _nobody(plc: Plc, waited: float) -> str:
+def nobody(plc: Plc, waited: float) -> str:
+    """Why there is no gateway to work with, in one sentence."""
     if plc.trouble:
         return f"No gateway to work with: {plc.trouble}"
     reason = plc.outputs.status.not_ready_reason
@@ -190,8 +191,8 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     _wire_options(parser.add_argument_group("wire"))
-    _program_options(parser.add_argument_group("program"))
-    _check_options(parser.add_argument_group("checks and output"))
+    program_options(parser.add_argument_group("program"))
+    check_options(parser.add_argument_group("checks and output"))
     return parser
 
 
@@ -237,7 +238,8 @@ def _wire_options(add: Any) -> None:
     )  # fmt: skip
 
 
-def _program_options(add: Any) -> None:
+def program_options(add: Any) -> None:
+    """What the PLC's program does."""
     add.add_argument(
         "--style", choices=tuple(style.value for style in Style), default="sequence",
         help="trigger and acknowledge by numbers (sequence, default) or by edges of bits",
@@ -263,7 +265,8 @@ def _program_options(add: Any) -> None:
     )  # fmt: skip
 
 
-def _check_options(add: Any) -> None:
+def check_options(add: Any) -> None:
+    """What is checked, and where it is told."""
     add.add_argument(
         "--wait",
         type=_positive,

@@ -65,9 +65,18 @@ class Watch:
     """Fed with all that the PLC wrote and read; `violations` stays empty while the contract holds."""
 
     def __init__(
-        self, style: Style = Style.SEQUENCE, *, deadline: float = 0.3, margin: float = 0.25, stall: float = 1.0
+        self,
+        style: Style = Style.SEQUENCE,
+        *,
+        deadline: float = 0.3,
+        margin: float = 0.25,
+        stall: float = 1.0,
+        settle: float = 0.0,
     ) -> None:
+        """`settle`: seconds that Ready and its reason may differ, where each is written by itself."""
         self.style = style
+        self.settle = settle
+        self._differs: float | None = None
         self.limit = deadline + margin
         self.stall = stall
         self.violations: list[Violation] = []
@@ -204,8 +213,12 @@ class Watch:
         self._lost = status.lost
 
     def _check_status(self, before: Status | None, status: Status, now: float) -> None:
-        if status.ready != (status.not_ready_reason == 0):
-            self._violated("ready", f"Ready is {int(status.ready)} with reason {status.not_ready_reason}", now)
+        if status.ready == (status.not_ready_reason == 0):
+            self._differs = None
+        else:
+            self._differs = now if self._differs is None else self._differs
+            if now - self._differs >= self.settle:
+                self._violated("ready", f"Ready is {int(status.ready)} with reason {status.not_ready_reason}", now)
         if status.map_version != MAP_VERSION and "version" not in self._told:
             self._told.add("version")
             self._violated("version", f"MAP_VERSION is {status.map_version}, not {MAP_VERSION}", now)

@@ -148,10 +148,10 @@ class ClientMap:
             yield from _changed(self.writes, block, written)
             return
         if written is None or block[RESULT_AT:] != written[RESULT_AT:]:
-            lowered = _lowered(block, written)
+            low = lowered(block, written)
             telling = [write for write in reversed(self.writes) if write.words & _TELLING]
-            yield from _changed(telling, lowered, written)
-            yield from _changed(self.writes, block, written and lowered, anyhow=True)
+            yield from _changed(telling, low, written)
+            yield from _changed(self.writes, block, written and low, anyhow=True)
         else:
             yield from _changed(self.writes, block, written)
 
@@ -172,7 +172,7 @@ def _changed(
             yield write, data
 
 
-def _lowered(block: bytes, written: bytes | None) -> bytes:
+def lowered(block: bytes, written: bytes | None) -> bytes:
     """What the PLC has, with ResultValid taken away, and Ready where it will go; no result where that is unknown."""
     base = bytearray(written or block[:RESULT_AT] + bytes(OUTPUT_BYTES - RESULT_AT))
     bits = int.from_bytes(base[:2], "big") & ~StatusBit.RESULT_VALID

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 
 from protocols.link import MapError
-from protocols.modbus.client_fields import Area, Fields, place_of
+from protocols.modbus.client_fields import Area, place_of
 from protocols.modbus.planning import Place
 from protocols.modbus.registers import COMMAND_WORDS, OUTPUT_WORDS, Table
 
 
 def check_fields(command: Area, outputs: Area) -> None:
     """Whether a whole cycle can run over these fields, and none is written over another; raises MapError."""
-    if not isinstance(command, int):
+    check_cycle(None if isinstance(command, int) else command, None if isinstance(outputs, int) else outputs)
+    _check_overlaps(command, outputs)
+
+
+def check_cycle(command: Collection[str] | None, outputs: Collection[str] | None) -> None:
+    """Whether a whole cycle can run over fields of these names (None: over all of them); raises MapError."""
+    if command is not None:
         _need("command", command, ("CONTROL.ENABLE",), "the station could never be enabled")
-    if not isinstance(outputs, int):
+    if outputs is not None:
         _need("outputs", outputs, ("HEARTBEAT",), "the PLC could not tell a dead gateway from an idle one")
         _need("outputs", outputs, ("STATUS.READY",), "the PLC could not tell when to trigger")
         if not any(_has(outputs, name) for name in ("JUDGEMENT", "RESULT_BITS.OK")):
@@ -24,7 +30,6 @@ def check_fields(command: Area, outputs: Area) -> None:
     if all(lacking.values()):
         told = "; ".join(f"the {style} style lacks {', '.join(names)}" for style, names in lacking.items())
         raise MapError(f"no cycle could run: {told}; map all that one of them needs")
-    _check_overlaps(command, outputs)
 
 
 _STYLES = {
@@ -34,21 +39,23 @@ _STYLES = {
 """What a cycle needs beside Enable, Ready, heartbeat and verdict: of the command, of the outputs."""
 
 
-def _has(fields: Fields, name: str) -> bool:
-    return name in fields or name.partition(".")[0] in fields
+def _has(names: Collection[str], name: str) -> bool:
+    return name in names or name.partition(".")[0] in names
 
 
-def _need(where: str, fields: Fields, names: Iterable[str], why: str) -> None:
-    for name in names:
-        if not _has(fields, name):
+def _need(where: str, names: Collection[str], wanted: Iterable[str], why: str) -> None:
+    for name in wanted:
+        if not _has(names, name):
             raise MapError(f"{where} lacks {name}: {why}; map it" + (" or the whole word" if "." in name else ""))
 
 
-def _lacking(command: Area, outputs: Area, style: str) -> list[str]:
+def _lacking(command: Collection[str] | None, outputs: Collection[str] | None, style: str) -> list[str]:
     asked, shown = _STYLES[style]
-    lacks: Callable[[Area, str], bool] = lambda area, name: not isinstance(area, int) and not _has(area, name)  # noqa: E731
-    return [f"command.{name}" for name in asked if lacks(command, name)] + [
-        f"outputs.{name}" for name in shown if lacks(outputs, name)
+    return [
+        f"{where}.{name}"
+        for where, names, wanted in (("command", command, asked), ("outputs", outputs, shown))
+        for name in wanted
+        if names is not None and not _has(names, name)
     ]
 
 

@@ -22,8 +22,12 @@ from protocols.modbus.rtu_server import RtuServer
 from protocols.modbus.rtu_settings import ModbusRtuClientConfig
 from protocols.modbus.serial_port import Line
 from protocols.modbus.server import ModbusServer
-from protocols.signals import VALUES, Command, Outputs, Result, Status, StatusBit
+from protocols.opcua.client_settings import OpcUaClientConfig
+from protocols.signals import BLANK_COMMAND, VALUES, Command, Outputs, Result, Status, StatusBit
+from simulators.opcua_server import S7Server
+from simulators.opcua_slave import OpcUaSlave
 from tests.bus import joined
+from tests.contract.opcua_nodes import every_node
 
 CODEC = Codec(WordOrder.CDAB, StringOrder.LITTLE)
 COMMAND = Command(1, 17, 3, 4, 1, 2, 5, 0xDEADBEEF, (1, 2, 3, 4, 5, 6), "DMX-0042")
@@ -57,6 +61,11 @@ class Recorder:
             if isinstance(told, Command) and (not seen or told != seen[-1]):
                 seen.append(told)
         return seen
+
+    @property
+    def last(self) -> Command:
+        """The newest command; a blank one before the first."""
+        return next((told for told in reversed(self.told) if isinstance(told, Command)), BLANK_COMMAND)
 
     @property
     def states(self) -> list[LinkState]:
@@ -198,6 +207,28 @@ class SerialServerPlc(ServerPlc):
         return ModbusSerialServer(device, port=self.path, baudrate=115200)
 
 
+class NodesPlc:
+    """A PLC whose OPC UA server is read and written by the gateway; values are changed one by one."""
+
+    def __init__(self) -> None:
+        self.slave = OpcUaSlave(S7Server())
+
+    async def write(self, command: Command) -> None:
+        await self.slave.write(Codec().encode_command(command))
+
+    async def read(self) -> Outputs:
+        block = await self.slave.read()
+        result = Codec().decode_result(block[32:])
+        assert result is not None
+        return Outputs(Codec().decode_status(block[:32]), result)
+
+    async def leave(self) -> None:
+        await self.slave.close()
+
+    async def come_back(self) -> None:
+        await self.slave.open()
+
+
 @asynccontextmanager
 async def loopback(station: Recorder) -> AsyncIterator[tuple[Link, Plc]]:
     link = Loopback()
@@ -274,9 +305,22 @@ async def modbus_rtu_client(station: Recorder) -> AsyncIterator[tuple[Link, Plc]
                 await plc.leave()
 
 
-@pytest.fixture(
-    params=[loopback, modbus_server, modbus_rtu_server, modbus_client, modbus_rtu_client], ids=lambda rig: rig.__name__
-)
+@asynccontextmanager
+async def opcua_client(station: Recorder) -> AsyncIterator[tuple[Link, Plc]]:
+    plc = NodesPlc()
+    await plc.come_back()
+    link = OpcUaClientConfig.model_validate(every_node(plc.slave.server)).build(ignore)
+    link.attach(station)
+    async with running(link.run()):
+        yield link, plc
+    await plc.leave()
+
+
+RIGS = [loopback, modbus_server, modbus_rtu_server, modbus_client, modbus_rtu_client, opcua_client]
+CALLING = [modbus_client, modbus_rtu_client, opcua_client]
+
+
+@pytest.fixture(params=RIGS, ids=lambda rig: rig.__name__)
 async def rig(request: pytest.FixtureRequest) -> AsyncIterator[tuple[Recorder, Link, Plc]]:
     station = Recorder()
     async with AsyncExitStack() as stack:
@@ -322,7 +366,7 @@ async def test_edges_come_in_the_order_written(rig: Rig) -> None:
     assert [command for command in station.commands if command != Command()] == written
 
 
-@pytest.mark.parametrize("rig", [modbus_client, modbus_rtu_client], indirect=True)
+@pytest.mark.parametrize("rig", CALLING, indirect=True)
 async def test_a_link_that_calls_goes_down_once_and_comes_back_with_a_baseline(rig: Rig) -> None:
     station, link, plc = rig
     await plc.write(COMMAND)

@@ -64,7 +64,7 @@ def test_every_written_form_is_understood(text: str, meant: Node | Path) -> None
     ],
 )
 def test_what_cannot_be_meant_is_told_with_its_cause(text: str, cause: str) -> None:
-    with pytest.raises(NodeTextError, match=".") as told:
+    with pytest.raises(NodeTextError) as told:
         parse(text, ALIASES)
     assert cause in str(told.value)
     assert isinstance(told.value, MapError)
@@ -82,7 +82,7 @@ def test_a_uri_follows_its_namespace_and_an_index_stays() -> None:
 
 @pytest.mark.parametrize("text", [f"nsu={SIEMENS};s=x", "ns=7;s=x", "/Objects/plc:PLC_1"])
 def test_a_missing_namespace_is_told_with_those_that_are_there(text: str) -> None:
-    with pytest.raises(NamespaceMissingError, match="it has 0 http://opcfoundation.org/UA/, 1 urn:app") as told:
+    with pytest.raises(NamespaceMissingError, match=r"it has 0 http://opcfoundation\.org/UA/, 1 urn:app") as told:
         parse(text, ALIASES).at([STANDARD, "urn:app"])
     assert isinstance(told.value, PeerError)
 
