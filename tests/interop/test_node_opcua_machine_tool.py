@@ -26,14 +26,19 @@ pytestmark = [
 
 PATIENCE = 30.0
 NODESETS = ("di", "machinery", "ia", "isa95JobControl", "machineryJobs", "machineTool")
+MONITORING = {"uri": TOOL, "in": ["mill", "Monitoring"]}
 MACHINE = {
-    "type": "MachineToolType", "uri": TOOL, "name": "Mill", "key": "mill", "below": {"uri": MACHINERY, "id": "i=1001"},
+    "type": "MachineToolType",
+    "uri": TOOL,
+    "name": "Mill",
+    "key": "mill",
+    "below": {"uri": MACHINERY, "id": "i=1001"},
     "optionals": ["Production.Statistics", "Production.ProductionPlan", "Monitoring.MachineTool.FeedOverride"],
-}  # fmt: skip
+}
 PARTS = (
     MACHINE,
-    {"type": "ChannelMonitoringType", "uri": TOOL, "name": "Channel1", "key": "channel", "in": ["mill", "Monitoring"]},
-    {"type": "SpindleMonitoringType", "uri": TOOL, "name": "Spindle1", "key": "spindle", "in": ["mill", "Monitoring"]},
+    {**MONITORING, "type": "ChannelMonitoringType", "name": "Channel1", "key": "channel"},
+    {**MONITORING, "type": "SpindleMonitoringType", "name": "Spindle1", "key": "spindle", "optionals": ["Override"]},
 )
 PROGRAM = "Production/ActiveProgram"
 TAGS = [{"name": name} for name in ("program_name", "program_state", "channel_state", "operation_mode")]
@@ -48,11 +53,10 @@ async def machine(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[tup
     await node_opcua.warm()
     async with node("node_opcua_server.js", folder) as server:
         port = free_port()
-        await server.do(
-            "start", port=port, pki=folder / "pki", applicationUri=certificates.uri("machine"), policies=["Basic256Sha256"],
-            certificate=certificates.path("machine"), key=certificates.key("machine"), anonymous=True,
-            trusted=[certificates.path("gateway")], nodesets=NODESETS, instances=PARTS,
-        )  # fmt: skip
+        own = {"certificate": certificates.path("machine"), "key": certificates.key("machine")}
+        who = {"applicationUri": certificates.uri("machine"), "pki": folder / "pki", "anonymous": True}
+        secure = {"policies": ["Basic256Sha256"], "trusted": [certificates.path("gateway")]}
+        await server.do("start", port=port, nodesets=NODESETS, instances=PARTS, **own, **who, **secure)
         yield server, device(certificates, port)
 
 
