@@ -9,7 +9,7 @@ from asyncua import ua
 
 from protocols.faults import Code
 from protocols.opcua.compat.names import numeric
-from tests.contract.machine_vision.rig import (
+from tests.contract.machine_vision_rig import (
     MACHINE,
     NO_CAUSE,
     Bench,

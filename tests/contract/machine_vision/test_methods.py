@@ -10,7 +10,7 @@ from asyncua import ua
 from protocols.faults import Code
 from protocols.signals import CommandCode
 from protocols.station_view import Seat
-from tests.contract.machine_vision.rig import (
+from tests.contract.machine_vision_rig import (
     AUTOMATIC,
     MACHINE,
     NO_CAUSE,
