@@ -172,7 +172,7 @@ class Machine(Execution):
                 case Ordered(order, code):
                     self._ordered(order, code)
                 case Passed(result_seq):
-                    text = f"result {result_seq} of another driver, not acknowledged, gives way; the history has it"
+                    text = f"result {result_seq} had not been acknowledged and gives way; the history has it"
                     self._tell(text, IMPORTANT)
 
     def _granted(self, now: float) -> None:
