@@ -64,7 +64,7 @@ class Machine(Execution):
         self._fresh = self._fresh and before is seat
         self.driver.driven(seat is Seat.MACHINE_VISION)
         if before is not seat:
-            self._tell(f"{seat.name} drives the station", level=Diagnostic.REFUSALS)
+            self._tell(f"{seat.name} drives the station", level=Diagnostic.COMMANDS)
         self._step(now)
 
     def outcome(self, outcome: Outcome, now: float) -> None:

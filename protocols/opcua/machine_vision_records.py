@@ -150,9 +150,9 @@ class Diagnostic(IntEnum):
     CYCLES = 50
     """Every job, from trigger to result."""
     COMMANDS = 100
-    """What is asked of the station for a method."""
+    """Who drives, and what is asked of the station for a method."""
     REFUSALS = 150
-    """Calls refused, and who drives."""
+    """Calls refused."""
 
 
 NOTICE, IMPORTANT = 300, 400
