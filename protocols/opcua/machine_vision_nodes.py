@@ -27,7 +27,6 @@ STATIONS = 2
 PROFILES = tuple(
     f"http://opcfoundation.org/UA-Profile/External/Server/MachineVision/{name}"
     for name in (
-        "SimpleInlineVisionSystemServerProfile",
         "BasicVisionSystemServerFacet",
         "InlineVisionSystemServerFacet",
         "AutomaticModeServerFacet",

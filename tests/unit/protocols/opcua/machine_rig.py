@@ -10,6 +10,7 @@ from protocols.opcua.machine_vision_execution import MachineSettings
 from protocols.opcua.machine_vision_records import (
     ConditionChanged,
     Event,
+    Ident,
     JobEvent,
     JobStep,
     ResultReady,
@@ -17,7 +18,8 @@ from protocols.opcua.machine_vision_records import (
     Told,
     VisionResult,
 )
-from protocols.opcua.machine_vision_requests import VisionMachine
+from protocols.opcua.machine_vision_requests import JobRequest, VisionMachine
+from protocols.opcua.machine_vision_tables import State
 from protocols.signals import Command, Control, Judgement, next_seq
 from protocols.station_view import Outcome, Seat
 from tests.vision_station import FACTS, PlayedStation
@@ -148,3 +150,12 @@ class Rig:
 
     def forget(self) -> None:
         self.events.clear()
+
+
+PART = JobRequest(Ident("M-1"), Ident("DMX 0815"))
+
+
+def ready(rig: Rig) -> None:
+    """The methods drive, and a job can be started."""
+    rig.automatic()
+    assert rig.machine.states.inner is State.READY
