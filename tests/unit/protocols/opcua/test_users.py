@@ -28,9 +28,13 @@ def refusals() -> list[str]:
     return []
 
 
+@pytest.fixture(scope="module")
+def papers() -> Papers:
+    return Papers()
+
+
 @pytest.fixture
-def users(known: str, refusals: list[str], tmp_path: Path) -> Iterator[Users]:
-    papers = Papers()
+def users(known: str, papers: Papers, refusals: list[str], tmp_path: Path) -> Iterator[Users]:
     carla = papers.client.save(tmp_path, "carla")
     old = papers.make("old", days=-1).save(tmp_path, "old")
     named = (
