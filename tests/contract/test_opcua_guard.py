@@ -313,6 +313,10 @@ async def test_e10_nobody_touches_the_subscriptions_of_others(rig: Rig) -> None:
                 ua.TransferSubscriptionsParameters([number], True)
             )
             assert deleted[0].name == "BadSubscriptionIdInvalid"
+            item = ua.MonitoredItemCreateRequest(ua.ReadValueId(rig.result.nodeid, ua.AttributeIds.Value))
+            both = ua.TimestampsToReturn.Both
+            items = ua.CreateMonitoredItemsParameters(number, both, [item])
+            assert await _status(other.uaclient.create_monitored_items(items)) == "BadSubscriptionIdInvalid"
             assert transferred[0].StatusCode.name == "BadUserAccessDenied"
         assert number in rig.hardened.server.iserver.subscription_service.subscriptions
     await rig.gone()

@@ -18,6 +18,7 @@ from asyncua.crypto.security_policies import (
     SecurityPolicyAes256Sha256RsaPss,
     SecurityPolicyBasic256Sha256,
 )
+from cryptography.exceptions import InvalidSignature
 
 LONGEST = 256
 """Characters of a user name, and bytes of a password."""
@@ -116,6 +117,6 @@ def _by_certificate(token: ua.X509IdentityToken, signature: ua.SignatureData, pr
     try:
         certificate = uacrypto.x509_from_der(token.CertificateData)
         verify(certificate, proof.server_certificate + proof.nonce, signature.Signature)
-    except (uacrypto.InvalidSignature, ValueError, TypeError, AttributeError):
+    except (InvalidSignature, ValueError, TypeError, AttributeError):
         raise ServiceError(ua.StatusCodes.BadUserSignatureInvalid) from None
     return Login(proof.address, certificate=uacrypto.der_from_x509(certificate), secure=proof.secure)

@@ -12,6 +12,7 @@ from asyncua import ua
 from asyncua.common.utils import ServiceError, create_nonce
 from asyncua.crypto import uacrypto
 from asyncua.server.internal_session import InternalSession, SessionState
+from cryptography.exceptions import InvalidSignature
 
 from protocols.opcua.compat.identity import Login, Proof, login_of
 from protocols.opcua.compat.sessions import Session
@@ -128,7 +129,7 @@ def _signed(connection: Processor, session: Session, signature: ua.SignatureData
         if signature.Algorithm != policy.AsymmetricSignatureURI:
             raise ValueError("algorithm")
         policy.asymmetric_cryptography.verify(data, signature.Signature or b"")
-    except (uacrypto.InvalidSignature, ValueError):
+    except (InvalidSignature, ValueError):
         raise ServiceError(ua.StatusCodes.BadApplicationSignatureInvalid) from None
 
 
