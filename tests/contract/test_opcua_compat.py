@@ -13,6 +13,7 @@ import pytest_asyncio
 from asyncua import Client, Server, ua
 from asyncua.common.event_objects import BaseEvent, Condition, TransitionEvent
 from asyncua.crypto.permission_rules import User
+from asyncua.server.internal_server import InternalServer
 
 from protocols.link import LinkError
 from protocols.opcua import compat
@@ -349,3 +350,22 @@ async def test_install_is_done_once_and_refuses_another_version(monkeypatch: pyt
     monkeypatch.setattr(compat, "version", lambda _: "2.2.0")
     with pytest.raises(LinkError, match=r"asyncua 2\.2\.0 is installed, but this gateway needs 2\.1"):
         compat.install()
+
+
+class _Elsewhere(InternalServer):
+    """An inner server that is none of ours, as a simulator in the same process has it."""
+
+
+async def test_a_server_beside_ours_goes_on_as_asyncua_made_it(bench: Bench) -> None:
+    beside = Server(iserver=_Elsewhere())
+    await beside.init()
+    beside.set_endpoint("opc.tcp://127.0.0.1:0")
+    beside.set_security_policy([ua.SecurityPolicyType.NoSecurity])
+    count = await beside.nodes.objects.add_variable(named("Count", 1), "Count", 1)
+    await count.set_writable()
+    async with beside:
+        assert beside.bserver is not None
+        async with Client(f"opc.tcp://127.0.0.1:{beside.bserver.port}", timeout=20) as client:
+            await client.get_node(count.nodeid).write_value(5)
+            assert await client.get_node(count.nodeid).read_value() == 5
+        await _until(lambda: beside.bserver is not None and not beside.bserver.clients)

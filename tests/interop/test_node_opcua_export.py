@@ -7,9 +7,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from gateway.station_facts import facts_of
 
 from gateway import config
+from gateway.facts import station_facts
 from protocols.opcua.plain_map import FOLDERS, NAMESPACE_URI, STRUCTURE_ID, DataType, PlainNode, nodes_of
 from tests.interop import node_opcua
 from tests.interop.node_peer import node
@@ -31,7 +31,7 @@ async def test_the_exported_nodes_are_all_there_with_their_types(tmp_path: Path)
     nodes = {each["id"]: each for each in found}
     loaded = config.read(DEMO)
     for station in loaded.config.stations:
-        facts = facts_of(station, loaded.recipes[station.name])
+        facts = station_facts(station.name, loaded.recipes[station.name])
         for folder in ("", *(path for path, _ in FOLDERS)):
             assert nodes[f"s={facts.name}{'.' * bool(folder)}{folder}"]["class"] == "Object"
         for wanted in nodes_of(facts):

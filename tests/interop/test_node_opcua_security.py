@@ -71,7 +71,9 @@ async def test_a_certificate_of_no_user_is_refused(cell: Stand) -> None:
 
 async def test_a_user_certificate_without_its_key_is_refused(cell: Stand) -> None:
     stolen = {**card(cell, CARD), "userKey": cell.clients.certificates.key("stranger")}
+    told = len(cell.events)
     assert await cell.clients.refused(**stolen) == "BadUserSignatureInvalid"
+    assert [code for code, _ in cell.events[told:]] == [Code.PEER_REFUSED]
 
 
 @pytest.mark.parametrize("who", ["otto", ""])

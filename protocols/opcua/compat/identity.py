@@ -117,6 +117,6 @@ def _by_certificate(token: ua.X509IdentityToken, signature: ua.SignatureData, pr
     try:
         certificate = uacrypto.x509_from_der(token.CertificateData)
         verify(certificate, proof.server_certificate + proof.nonce, signature.Signature)
-    except (InvalidSignature, ValueError, TypeError, AttributeError):
+    except (InvalidSignature, uacrypto.InvalidSignature, ValueError, TypeError, AttributeError):  # two of one name
         raise ServiceError(ua.StatusCodes.BadUserSignatureInvalid) from None
     return Login(proof.address, certificate=uacrypto.der_from_x509(certificate), secure=proof.secure)

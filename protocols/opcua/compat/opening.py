@@ -86,8 +86,7 @@ async def activate(
 ) -> ua.ActivateSessionResponse:
     """The session is now this user's and this connection's; ServiceError."""
     session = _wanted(connection, token)
-    _signed(connection, session, params.ClientSignature)
-    login = login_of(params.UserIdentityToken, params.UserTokenSignature, _proof(connection, session))
+    login = _proved(connection, session, params)
     user = await _user(connection, login)
     if session.state == SessionState.Closed or connection._transport.is_closing():
         raise ServiceError(ua.StatusCodes.BadSessionClosed)
@@ -120,6 +119,17 @@ def _wanted(connection: Processor, token: ua.NodeId) -> Session:
     return found
 
 
+def _proved(connection: Processor, session: Session, params: ua.ActivateSessionParameters) -> Login:
+    """Who asks; whoever cannot prove it is refused, and that is told."""
+    try:
+        _signed(connection, session, params.ClientSignature)
+        return login_of(params.UserIdentityToken, params.UserTokenSignature, _proof(connection, session))
+    except ServiceError as error:
+        name = ua.StatusCode(ua.UInt32(error.code)).name
+        connection.rules.refused(connection.address, name, f"logs in without the proof of who it is ({name})")
+        raise
+
+
 def _signed(connection: Processor, session: Session, signature: ua.SignatureData) -> None:
     policy = connection.channel.security_policy
     if not connection.channel.secure:
@@ -129,7 +139,7 @@ def _signed(connection: Processor, session: Session, signature: ua.SignatureData
         if signature.Algorithm != policy.AsymmetricSignatureURI:
             raise ValueError("algorithm")
         policy.asymmetric_cryptography.verify(data, signature.Signature or b"")
-    except (InvalidSignature, ValueError):
+    except (InvalidSignature, uacrypto.InvalidSignature, ValueError):  # asyncua has one of the same name
         raise ServiceError(ua.StatusCodes.BadApplicationSignatureInvalid) from None
 
 

@@ -15,6 +15,7 @@ from typing import Any
 from asyncua import ua
 from asyncua.common.connection import TransportLimits
 from asyncua.common.utils import Buffer, ServiceError
+from asyncua.server.internal_server import InternalServer
 from asyncua.server.uaprocessor import UaProcessor
 from asyncua.ua.ua_binary import struct_from_binary, struct_to_binary, uatcp_to_binary
 
@@ -23,7 +24,7 @@ from protocols.opcua.compat.callers import address_of
 from protocols.opcua.compat.channel import Agreed, Channel, Refused
 from protocols.opcua.compat.names import numeric
 from protocols.opcua.compat.names import status as status_of
-from protocols.opcua.compat.rules import RuledServer
+from protocols.opcua.compat.rules import rules_in
 from protocols.opcua.compat.sessions import Session
 
 ERROR: Any = ua.MessageType.Error
@@ -60,10 +61,10 @@ def error_message(status: str) -> bytes:
 class Processor(UaProcessor):
     """Serves one connection; whatever its client sends ends in an answer or in the end of the connection."""
 
-    def __init__(self, internal_server: RuledServer, transport: Any, limits: TransportLimits) -> None:
+    def __init__(self, internal_server: InternalServer, transport: Any, limits: TransportLimits) -> None:
         super().__init__(internal_server, transport, limits)
         self.server = internal_server
-        self.rules = internal_server.rules
+        self.rules = rules_in(internal_server)
         self.address = address_of(self.name)
         self._limits: Agreed = Agreed(**vars(self._limits))
         self._connection: Channel = Channel(self._limits)

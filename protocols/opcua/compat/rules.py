@@ -103,6 +103,11 @@ class RuledServer(InternalServer):
                 service.rules = self.rules
 
 
+def rules_in(inner: InternalServer) -> Rules:
+    """The rules of an inner server; of one that is none of ours, such as a simulator's beside it, none that bind."""
+    return inner.rules if isinstance(inner, RuledServer) else Rules()
+
+
 def rules_of(server: Server) -> Rules:
     """The rules of a server, which is closed from now on; RuntimeError for one that was made before install()."""
     found = server.iserver

@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING, Any
 
 from asyncua import Server, ua
 from asyncua.common.utils import ServiceError
+from asyncua.server.internal_server import InternalServer
 from asyncua.server.internal_session import InternalSession, SessionState
 from asyncua.server.internal_subscription import InternalSubscription
 
 from protocols.opcua.compat.callers import serving, session_name
 from protocols.opcua.compat.names import named, opaque, status
-from protocols.opcua.compat.rules import RuledServer, rules_of
+from protocols.opcua.compat.rules import rules_in, rules_of
 from protocols.opcua.compat.subscriptions import Subscription
 
 if TYPE_CHECKING:
@@ -40,9 +41,9 @@ def on_session_closed(server: Server, callback: Callable[[str], None]) -> None:
 class Session(InternalSession):
     """A session that tells who asks, keeps to its share, and whose end is told."""
 
-    def __init__(self, internal_server: RuledServer, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, internal_server: InternalServer, *args: Any, **kwargs: Any) -> None:
         super().__init__(internal_server, *args, **kwargs)
-        self.rules = internal_server.rules
+        self.rules = rules_in(internal_server)
         self.processor: Processor | None = None
         self.peer_certificate: bytes | None = None
         self.policy: tuple[str, ua.MessageSecurityMode] | None = None
