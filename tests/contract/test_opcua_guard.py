@@ -18,7 +18,7 @@ from protocols.faults import Code
 from protocols.opcua.compat.names import named, numeric
 from protocols.opcua.guard import Connection, Patience
 from tests.contract.opcua_rig import NODES, Rig, until
-from tests.contract.opcua_wire import conversation, frame, hello, opening, raw
+from tests.contract.opcua_wire import ENDLESS, additional, conversation, frame, hello, opening, raw
 from tests.opcua_papers import Papers
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(120)]
@@ -167,6 +167,14 @@ async def test_e08_endless_chunks_end(rig: Rig) -> None:
             pass
         await peer.closed()
     assert memory() - before < 15
+    await rig.gone()
+
+
+@pytest.mark.parametrize("kind", ENDLESS)
+async def test_e08_lengths_of_nothing_hold_nobody_up(rig: Rig, kind: str) -> None:
+    async with raw(rig.hardened.port) as peer:
+        await peer.send(hello() + opening(more=additional(ENDLESS[kind])))
+        assert b"ERRF" in await peer.closed()
     await rig.gone()
 
 
