@@ -25,7 +25,7 @@ an OPC UA application, and the clients that it turned away:
   gateway cert list data/opcua/trust
   gateway cert trust data/opcua/trust/rejected/UaExpert-1f3a.der --into data/opcua/trust
 """
-AUTHORITY_DAYS, DEVICE_DAYS = 3650, 1095
+AUTHORITY_DAYS, DEVICE_DAYS, CRL_DAYS = 3650, 1095, 365
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -44,6 +44,14 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     trust.add_argument("file", type=Path, metavar="FILE")
     trust.add_argument("--into", type=Path, required=True, metavar="DIR", help="the folder that `trust` names")
     trust.add_argument("--authority", action="store_true", help="trust everybody whom this certificate signs")
+    text = "write the revocation list (CRL) of an authority, with those who are not trusted any more"
+    crl = _command(below, "crl", text, _crl)
+    crl.add_argument(
+        "authority", type=Path, metavar="FILE", help="the authority's certificate; its key stands beside it"
+    )
+    crl.add_argument("--revoke", action="append", default=[], type=Path, metavar="FILE", help="may be repeated")
+    crl.add_argument("--days", type=float, default=CRL_DAYS, metavar="N", help=f"how long it is valid ({CRL_DAYS})")
+    crl.add_argument("--out", type=Path, required=True, metavar="FILE", help="the list; one that is there is continued")
     text = "print what an OPC UA trust folder trusts, and whom it turned away"
     _command(below, "list", text, _list).add_argument("folder", type=Path, metavar="DIR")
 
@@ -166,6 +174,17 @@ def _trust(options: argparse.Namespace) -> int:
         return _refuse(error)
     _print(target, facts, sys.stdout, "trusted from now on")
     sys.stdout.write("compare the fingerprint with the one that the device shows\n")
+    return 0
+
+
+def _crl(options: argparse.Namespace) -> int:
+    from gateway import certs, revocations
+
+    try:
+        serials = revocations.revoke(options.authority, options.revoke, options.out, days=options.days)
+    except certs.CertError as error:
+        return _refuse(error)
+    sys.stdout.write(f"{options.out}: {len(serials)} revoked; valid for {options.days:g} days, then write it anew\n")
     return 0
 
 

@@ -146,9 +146,7 @@ def _place_paths(data: Any, folder: Path) -> None:
         _place_tls(link, place)
     devices = data.get("devices")
     for device in devices if isinstance(devices, list) else ():
-        link = device.get("link") if isinstance(device, dict) else None
-        _place_tls(link, place)
-        _place_files(link, place)
+        _place_tls(device.get("link") if isinstance(device, dict) else None, place)
 
 
 def _place_tls(link: Any, place: Callable[[Any, Any], None]) -> None:
@@ -166,19 +164,6 @@ def _place_opcua(link: Any, place: Callable[[Any, Any], None]) -> None:
         for key in ("certificate", "key", "trust", "pinned", "rejected", "password_file"):
             if isinstance(files, dict) and key in files:
                 place(files, key)
-
-
-def _place_files(link: Any, place: Callable[[Any, Any], None]) -> None:
-    """Of a peer reached by OPC UA."""
-    keys = {
-        "security": ("certificate", "key", "trust", "pinned", "rejected"),
-        "user": ("password_file", "certificate", "key"),
-    }
-    for part, names in keys.items():
-        holder = link.get(part) if isinstance(link, dict) else None
-        for key in names:
-            if isinstance(holder, dict) and key in holder:
-                place(holder, key)
 
 
 def _sound(document: Document, key: str, model: Callable[[Any], type[P]]) -> dict[int, P]:

@@ -11,8 +11,8 @@ from gateway.inspection import Inspection, Judged, Observation, Trigger
 from gateway.recipe import Recipe
 from protocols import handshake as hs
 from protocols.faults import Code
+from protocols.seat import Seat
 from protocols.signals import UINT_MAX, VALUES, Judgement, Result, ResultBit, tenths_ms
-from protocols.station_view import Seat
 
 if TYPE_CHECKING:
     from protocols.tags import TagValue

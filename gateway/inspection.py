@@ -8,8 +8,8 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 from protocols.faults import Code
+from protocols.seat import Seat
 from protocols.signals import Judgement
-from protocols.station_view import Seat
 
 if TYPE_CHECKING:
     from protocols.tags import TagValue

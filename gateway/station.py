@@ -30,8 +30,8 @@ from protocols import handshake as hs
 from protocols.faults import CATALOGUE, Code
 from protocols.handshake import Last
 from protocols.link import Link, LinkState
+from protocols.seat import Seat
 from protocols.signals import Command, CommandCode, Result
-from protocols.station_view import Seat
 
 if TYPE_CHECKING:
     from protocols.seats import Handover, Turned

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import ClassVar, Literal
 
 from protocols.link import Link, Station
-from protocols.settings import OnEvent, Settings
+from protocols.settings import OnEvent
 from protocols.signals import Outputs
 
 Process = Literal["server", "client"]
 """Which carrier process: that of our own OPC UA server, or that of our OPC UA clients."""
 
 
-class CarriedConfig(Settings):
-    """What the configurations of all carried links have in common."""
+class CarriedConfig:
+    """Stands beside Settings among the bases of each configuration of a carried link."""
 
     process: ClassVar[Process] = "client"
 
@@ -37,4 +36,6 @@ class CarrierLink:
 
     async def run(self) -> None:
         """Nothing to do until cancelled: the carrier process runs beside, and is started anew when it dies."""
+        import asyncio  # whoever only reads a configuration needs no loop
+
         await asyncio.get_running_loop().create_future()

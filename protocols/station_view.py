@@ -3,21 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import IntEnum
 from typing import Protocol
 
+from protocols.seat import Seat
 from protocols.signals import Judgement, Result
 
-
-class Seat(IntEnum):
-    """Who may command a station; exactly one drives at a time."""
-
-    LINK = 1
-    """The station's configured link to its PLC, whatever carries it."""
-    VARIABLES = 2
-    """The Command variables of the OPC UA server, where they are not the configured link themselves."""
-    MACHINE_VISION = 3
-    """The methods of OPC 40100-1."""
+__all__ = ["Observer", "Outcome", "RecipeFacts", "Seat", "StationFacts"]
 
 
 @dataclass(frozen=True, slots=True)

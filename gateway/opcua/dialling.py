@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from gateway.log import plain
 from protocols.link import LinkError
 from protocols.modbus.security import trusted
+from protocols.opcua import decoding
 
 POLICIES = ("Aes256_Sha256_RsaPss", "Basic256Sha256", "Aes128_Sha256_RsaOaep")
 """The best first; what is not listed is broken or none."""
@@ -81,6 +82,7 @@ def _seconds(text: str) -> float:
 @asynccontextmanager
 async def connected(options: argparse.Namespace) -> AsyncIterator[Client]:
     """A client that is logged in; LookError when it cannot be, with the reason and what to do."""
+    decoding.install()
     client = Client(options.url, timeout=options.timeout)
     client.session_timeout = SESSION_MS
     if options.user and options.insecure:

@@ -19,7 +19,7 @@ from asyncua.ua.uaerrors import UaError
 from typing_extensions import override
 
 from protocols.faults import Code
-from protocols.opcua import login
+from protocols.opcua import decoding, login
 from protocols.opcua.connection import Connection, abort
 from protocols.opcua.failures import SLOW, ConnectionFailedError, guarded
 from protocols.opcua.login import Identity
@@ -41,6 +41,7 @@ class Dialer:
     """Opens connections to one server, one at a time; knows what the last one has left behind there."""
 
     def __init__(self, peer: OpcUaPeer, on_event: OnEvent) -> None:
+        decoding.install()
         self.name = f"OPC UA server {peer.place}"
         self.peer = peer
         self._on_event = on_event

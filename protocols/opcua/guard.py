@@ -111,7 +111,7 @@ class Connection(OPCUAProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Queue whole chunks; the first that cannot be one ends the connection."""
-        if self.transport is None or self.transport.is_closing():
+        if self.transport is None or self._closing():
             return
         self._in += data
         self._heard = self._clock()
@@ -169,6 +169,8 @@ class Connection(OPCUAProtocol):
             self._alone = now
         if (self._stuck is not None and now - self._stuck > patience.frame) or self._unread() > UNREAD_MOST:
             return "does not read its answers"
+        if self._closing():  # it has logged out, or was turned out: only what it does not fetch can keep it
+            return "does not read its answers" if now - self._heard > patience.frame else ""
         read = self._reading and self._stuck is None
         if read and self._since is not None and now - self._since > patience.frame:
             return f"did not end a message within {patience.frame:g} s"
@@ -183,10 +185,11 @@ class Connection(OPCUAProtocol):
         """Say why, and end it."""
         self._listener.tell(code, self.peer, why)
         transport = self.transport
-        if transport is None or transport.is_closing():
+        if transport is None:
             return
         self._in.clear()
-        transport.write(error_message(status))
+        if not transport.is_closing():
+            transport.write(error_message(status))
         if transport.get_write_buffer_size():
             transport.abort()
         else:
@@ -204,6 +207,9 @@ class Connection(OPCUAProtocol):
     def _in_session(self) -> bool:
         served = self._served
         return served is not None and served.session is not None and served.session.is_activated()
+
+    def _closing(self) -> bool:
+        return self.transport is not None and self.transport.is_closing()
 
     def _unread(self) -> int:
         return self.transport.get_write_buffer_size() if self.transport is not None else 0

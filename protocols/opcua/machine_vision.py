@@ -35,6 +35,7 @@ from protocols.station_view import Outcome, Seat, StationFacts
 
 TURN = 1.0
 """Seconds after which time is looked at again although nothing is due."""
+MOST_SEVERE = 1000
 UNCERTAIN = "UncertainLastUsableValue"
 
 
@@ -62,7 +63,7 @@ class MachineVisionFace:
         self._inbox: deque[Callable[[], None]] = deque()
         self._busy = False
         self._wake = asyncio.Event()
-        self._level = int(Diagnostic.REFUSALS)
+        self._level = Diagnostic.COMMANDS + 1
         self._nodes: SystemNodes | None = None
         self._events: EventMaker | None = None
         self._methods: Methods | None = None
@@ -179,7 +180,7 @@ class MachineVisionFace:
         if isinstance(event, Told):
             if event.level in (None, Diagnostic.REFUSALS):
                 self._on_event(Code.NONE, f"{self._facts.name}: {event.text}")
-            if event.level is not None and event.level > self._level:
+            if event.level is not None and event.level < self._level:
                 return
         nodes, events = self._nodes, self._events
         if nodes is None or events is None:
@@ -198,7 +199,7 @@ class MachineVisionFace:
 
     def _set_level(self, who: Caller, value: ua.DataValue) -> ua.StatusCode:
         level = value.Value.Value if value.Value is not None else 0
-        if level > max(Diagnostic):
+        if level > MOST_SEVERE:
             return status("BadOutOfRange")
         self._level = int(level)
         self._on_event(Code.NONE, f"{self._facts.name}: DiagnosticLevel is {level}, set by {who.user}")

@@ -60,7 +60,7 @@ class Ordered:
 
 @dataclass(frozen=True, slots=True)
 class Passed:
-    """A result of another driver's, still not taken by it, was acknowledged so that ours can be shown."""
+    """A result that nobody had acknowledged, of before we drove, was acknowledged so that ours can be shown."""
 
     result_seq: int
 

@@ -25,7 +25,8 @@ TYPES = {
     Grade.ERROR: "VisionErrorConditionType",
     Grade.PERSISTENT: "VisionPersistentErrorConditionType",
 }
-SEVERITY = {Grade.WARNING: 400, Grade.ERROR: 700, Grade.PERSISTENT: 900}
+SEVERITY = {Grade.WARNING: 500, Grade.ERROR: 700, Grade.PERSISTENT: 900}
+"""OPC 40100-1 §11.3: 401…600, 601…800, 801…1000."""
 _STAMPS = {
     "EventId": V.ByteString,
     "Time": V.DateTime,
@@ -159,7 +160,8 @@ class EventMaker:
         kind = "VisionInformationEventType" if event.level is None else "VisionDiagnosticInfoEventType"
         job = structure(self._structures.job(event.job_id)) if event.job_id else ua.Variant()
         fields = {"JobId": job, "CausePath": scalar(str(event.code) if event.code else "", V.String)}
-        return self._event(kind, "", event.text, event.severity, fields)
+        severity = event.severity if event.level is None else int(event.level)
+        return self._event(kind, "", event.text, severity, fields)
 
     # ------------------------------------------------------------ conditions
 

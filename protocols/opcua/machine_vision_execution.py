@@ -10,6 +10,8 @@ from protocols.opcua import machine_vision_view as view
 from protocols.opcua.machine_vision_driver import Pulse, SeatDriver
 from protocols.opcua.machine_vision_jobs import Job, JobBook, Phase
 from protocols.opcua.machine_vision_records import (
+    IMPORTANT,
+    NOTICE,
     Diagnostic,
     JobEvent,
     JobStep,
@@ -191,7 +193,7 @@ class Execution:
 
     def _overdue(self, job: Job, now: float) -> None:
         text = f"job {job.id} got no answer within {self.settings.job_timeout:g} s"
-        self._tell(text, 700, job_id=job.id, code=int(Code.DEADLINE_MISSED))
+        self._tell(text, IMPORTANT, job_id=job.id, code=int(Code.DEADLINE_MISSED))
         if job.own and job.phase is not Phase.WAITING:
             self.driver.do(Pulse(Control.ABORT))
         self.driver.withdraw() if job.own else None
@@ -200,7 +202,7 @@ class Execution:
     def _count(self, outcome: Outcome) -> None:
         missed = outcome.number - self._numbered - 1
         if self._numbered and missed > 0:
-            self._tell(f"{missed} results were missed here; they are in the history", 800)
+            self._tell(f"{missed} results were missed here; they are in the history", IMPORTANT)
             for _ in range(min(missed, len(self.book.foreign))):
                 self._fail(self.book.foreign[0], ResultState.UNDEFINED, Code.INTERNAL)
         self._numbered = outcome.number
@@ -214,6 +216,6 @@ class Execution:
         self.states.tell(ResultReady(result))
 
     def _tell(
-        self, text: str, severity: int = 100, *, level: Diagnostic | None = None, job_id: str = "", code: int = 0
+        self, text: str, severity: int = NOTICE, *, level: Diagnostic | None = None, job_id: str = "", code: int = 0
     ) -> None:
         self.states.tell(Told(text, severity, level, job_id, code))

@@ -16,6 +16,7 @@ from protocols.opcua.machine_vision_execution import WORKED, Execution, MachineS
 from protocols.opcua.machine_vision_identity import RecipeBook, external_recipe, internal_recipe
 from protocols.opcua.machine_vision_jobs import Phase
 from protocols.opcua.machine_vision_records import (
+    IMPORTANT,
     Diagnostic,
     Event,
     RecipePrepared,
@@ -63,7 +64,7 @@ class Machine(Execution):
         self._fresh = self._fresh and before is seat
         self.driver.driven(seat is Seat.MACHINE_VISION)
         if before is not seat:
-            self._tell(f"{seat.name} drives the station", level=Diagnostic.REFUSALS)
+            self._tell(f"{seat.name} drives the station", level=Diagnostic.COMMANDS)
         self._step(now)
 
     def outcome(self, outcome: Outcome, now: float) -> None:
@@ -74,7 +75,8 @@ class Machine(Execution):
             self._end_own(job, outcome, now)
         elif late := self.book.late(outcome):
             judged = Judgement(outcome.result.judgement).name if outcome.result.judgement in range(5) else "nothing"
-            self._tell(f"the answer to job {late} came too late and is in the history only: {judged}", 600, job_id=late)
+            text = f"the answer to job {late} came too late and is in the history only: {judged}"
+            self._tell(text, IMPORTANT, job_id=late)
         else:
             self._end_foreign(outcome, now)
         self._step(now)
@@ -163,15 +165,15 @@ class Machine(Execution):
                 case NotGranted():
                     goal, self._goal = self._goal, None
                     what = goal.value if goal is not None else "the request"
-                    self._tell(f"{what} was not carried out: {self.seat.name} keeps the station", 500)
+                    self._tell(f"{what} was not carried out: {self.seat.name} keeps the station")
                 case Taken():
-                    self._tell(f"the station was taken away: {self.seat.name} drives it now", 700)
+                    self._tell(f"the station was taken away: {self.seat.name} drives it now", IMPORTANT)
                     self._leave_automatic()
                 case Ordered(order, code):
                     self._ordered(order, code)
                 case Passed(result_seq):
-                    text = f"result {result_seq} of another driver, not acknowledged, gives way; the history has it"
-                    self._tell(text, 600)
+                    text = f"result {result_seq} had not been acknowledged and gives way; the history has it"
+                    self._tell(text, IMPORTANT)
 
     def _granted(self, now: float) -> None:
         goal, self._goal = self._goal, None
@@ -184,11 +186,11 @@ class Machine(Execution):
             self.states.by(Cause.SELECT_MODE_AUTOMATIC)
         else:
             self.driver.release()
-            self._tell(f"SelectModeAutomatic was not carried out: the system is in {self.states.outer.title}", 500)
+            self._tell(f"SelectModeAutomatic was not carried out: the system is in {self.states.outer.title}")
 
     def _ordered(self, order: Order, code: Code) -> None:
         if code is not Code.NONE:
-            self._tell(f"{order.command.name} {order.param} failed: {describe(code)}", 700, code=int(code))
+            self._tell(f"{order.command.name} {order.param} failed: {describe(code)}", IMPORTANT, code=int(code))
         if order.command != CommandCode.ACTIVATE_RECIPE:
             return
         self._recipe_failed = int(code)
@@ -306,7 +308,7 @@ class Machine(Execution):
         self._release_at = None
 
     def _abandon(self) -> None:
-        self._tell("the client that drove has gone: the station is given back", 500)
+        self._tell("the client that drove has gone: the station is given back")
         self._goal = None
         self._leave_automatic()
         self._leave_operational(State.PREOPERATIONAL)

@@ -145,14 +145,18 @@ class VisionResult:
 
 
 class Diagnostic(IntEnum):
-    """DiagnosticLevel from which on a VisionDiagnosticInfo event is sent; at 0 none is."""
+    """Severity of a VisionDiagnosticInfo event; told from DiagnosticLevel on (OPC 40100-1 §7.1, §11.3: 1…200)."""
 
-    REFUSALS = 1
-    """Calls refused, seat claimed and released."""
-    COMMANDS = 2
-    """What is asked of the station for a method."""
-    CYCLES = 3
+    CYCLES = 50
     """Every job, from trigger to result."""
+    COMMANDS = 100
+    """Who drives, and what is asked of the station for a method."""
+    REFUSALS = 150
+    """Calls refused."""
+
+
+NOTICE, IMPORTANT = 300, 400
+"""Severities of VisionInformation events (OPC 40100-1 §11.3: 201…400)."""
 
 
 # ---------------------------------------------------------------- events
@@ -204,7 +208,8 @@ class Told:
     """VisionInformationEventType, or with a `level` VisionDiagnosticInfoEventType."""
 
     text: str
-    severity: int = 100
+    severity: int = NOTICE
+    """Of information; that of a diagnostic event is its level."""
     level: Diagnostic | None = None
     job_id: str = ""
     code: int = 0

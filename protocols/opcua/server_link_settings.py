@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import ClassVar, Literal
 
 from protocols.carried import CarriedConfig, Process
+from protocols.settings import Settings
 
 
-class OpcUaServerLinkConfig(CarriedConfig):
+class OpcUaServerLinkConfig(CarriedConfig, Settings):
     """The PLC writes the Command variables of the gateway's OPC UA server, which the key `opcua` sets up."""
 
     process: ClassVar[Process] = "server"

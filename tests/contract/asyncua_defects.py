@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
 import logging
 from collections.abc import Awaitable, Callable
@@ -222,9 +223,14 @@ async def sessions_that_are_never_activated_stay(stock: Stock) -> bool:
         return len(stock.server.iserver._external_sessions) == before + 5
 
 
+@functools.cache
+def _papers() -> Papers:
+    return Papers()
+
+
 async def _secure() -> tuple[Server, Papers]:
     """A server with encryption alone, which trusts nobody."""
-    papers = Papers()
+    papers = _papers()
     own = papers.make("server", uri="urn:defects")
     server = Server()
     await server.init()

@@ -22,13 +22,38 @@ def hello(buffers: int = 65_535, url: str = "opc.tcp://127.0.0.1:4840") -> bytes
     return frame(b"HEL", struct.pack("<IIIII", 0, buffers, buffers, 0, 0) + text(url))
 
 
-def opening(policy: str = "http://opcfoundation.org/UA/SecurityPolicy#None") -> bytes:
-    """OpenSecureChannel without security: algorithm header, sequence header, request."""
+ENDLESS = {
+    "nothings": b"\x80" + struct.pack("<i", 2**31 - 1),
+    "backwards": b"\x8c" + struct.pack("<ii", 2**31 - 1, -4),
+}
+"""Variants of a few bytes that take a reader hours who believes them: arrays of Null, and of strings of length -4."""
+
+
+def additional(variant: bytes) -> bytes:
+    """An AdditionalHeader: an ExtensionObject, a LiteralOperand, with this Variant in it."""
+    return struct.pack("<BBHBi", 1, 0, 597, 1, len(variant)) + variant
+
+
+def opening(policy: str = "http://opcfoundation.org/UA/SecurityPolicy#None", more: bytes = b"\0\0\0") -> bytes:
+    """OpenSecureChannel without security: algorithm header, sequence header, request; `more`: its additional header."""
     header = text(policy) + struct.pack("<ii", -1, -1)
     request = struct.pack("<BBH", 1, 0, 446)  # OpenSecureChannelRequest
-    request += struct.pack("<BB", 0, 0) + struct.pack("<qII", 0, 1, 0) + struct.pack("<iI", -1, 0) + b"\0\0\0"
+    request += struct.pack("<BB", 0, 0) + struct.pack("<qII", 0, 1, 0) + struct.pack("<iI", -1, 0) + more
     request += struct.pack("<IIIiI", 0, 0, 1, -1, 3_600_000)
     return frame(b"OPN", struct.pack("<I", 0) + header + struct.pack("<II", 1, 1) + request)
+
+
+def acknowledge() -> bytes:
+    """What a server says to a hello."""
+    return frame(b"ACK", struct.pack("<IIIII", 0, 65_535, 65_535, 0, 0))
+
+
+def opened(more: bytes = b"\0\0\0") -> bytes:
+    """What a server without security says to an opening; `more`: the additional header of its response."""
+    header = text("http://opcfoundation.org/UA/SecurityPolicy#None") + struct.pack("<ii", -1, -1)
+    response = struct.pack("<BBH", 1, 0, 449) + struct.pack("<qIIBi", 0, 1, 0, 0, -1) + more
+    response += struct.pack("<IIIqIi", 0, 5, 13, 0, 3_600_000, -1)
+    return frame(b"OPN", struct.pack("<I", 5) + header + struct.pack("<II", 1, 1) + response)
 
 
 class Raw:

@@ -22,6 +22,8 @@ from simulators.cnc_server import CncServer
 from tests.contract.test_links import running, until
 from tests.contract.test_opcua_tag_source import PATIENCE, R20, R21, config
 
+pytestmark = pytest.mark.slow
+
 TAGS: list[dict[str, Any]] = [
     {"name": "program_state", "sample_ms": 100},
     {"name": "tool_id"},

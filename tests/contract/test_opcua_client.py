@@ -1,6 +1,7 @@
 """The OPC UA client link against PLCs that restart, fall silent, are cut off, or show what they should not."""
 
 import asyncio
+import contextlib
 import random
 import time
 from collections.abc import AsyncIterator, Callable
@@ -16,6 +17,7 @@ from simulators.fault_proxy import FaultProxy
 from simulators.opcua_block import BOOLEAN, FLOAT, INT32, STRING, program_reads
 from simulators.opcua_server import S7Server
 from tests.contract.opcua_nodes import DOWN, UP, Events, link_to, server
+from tests.contract.opcua_wire import ENDLESS, acknowledge, additional, opened
 from tests.contract.test_links import Recorder, running, until
 
 BACK = 2.0 + 4.0
@@ -157,6 +159,29 @@ async def test_a_server_that_is_not_there_is_told_once() -> None:
         await plc.start()
         await up(station)
         await plc.stop()
+
+
+@pytest.mark.parametrize("kind", ENDLESS)
+async def test_e08_a_server_whose_answer_has_no_end_holds_nobody_up(kind: str) -> None:
+    came: list[str] = []
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        came.append(kind)
+        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+            for reply in (acknowledge(), opened(additional(ENDLESS[kind]))):
+                head = await reader.readexactly(8)
+                await reader.readexactly(int.from_bytes(head[4:8], "little") - 8)
+                writer.write(reply)
+            await reader.read()
+        writer.close()
+
+    rogue = await asyncio.start_server(answer, "127.0.0.1", 0)
+    url = f"opc.tcp://127.0.0.1:{rogue.sockets[0].getsockname()[1]}"
+    async with rogue, server() as plc, linked(plc) as (sound, _, _), linked(plc, url=url) as (station, _, _events):
+        await up(sound)
+        await until(lambda: len(came) > 1, 20)
+        assert station.states == [DOWN]
+        assert sound.states == [UP]
 
 
 async def test_a_server_without_a_free_session_is_told_and_asked_slowly() -> None:

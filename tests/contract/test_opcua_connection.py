@@ -140,15 +140,19 @@ async def test_an_item_that_is_not_there_is_refused_by_name() -> None:
 
 
 async def test_an_answer_without_end_is_not_kept() -> None:
-    """A server that claims a chunk of 16 MiB and goes on sending is left at 64 KiB."""
+    """A server that claims a chunk of 1 GiB and goes on sending is left after 64 KiB; the rest lay in the sockets."""
+
+    sent = 0
 
     async def endless(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             await reader.read(1000)
             writer.write(b"ACKF" + (28).to_bytes(4, "little") + b"\0\0\0\0" + b"\xff\xff\0\0" * 2 + bytes(8))
             await reader.read(1000)
-            writer.write(b"OPNF" + (1 << 24).to_bytes(4, "little"))
+            writer.write(b"OPNF" + (1 << 30).to_bytes(4, "little"))
             while True:
+                nonlocal sent
+                sent += 1 << 16
                 writer.write(bytes(1 << 16))
                 await writer.drain()
         except OSError:
@@ -164,3 +168,4 @@ async def test_an_answer_without_end_is_not_kept() -> None:
             async with connected(S7Server(), url):
                 raise AssertionError
         await asyncio.wait_for(ended.wait(), 5)
+    assert sent < 16 << 20

@@ -16,8 +16,9 @@ from asyncua import Client, ua
 
 from protocols.faults import Code
 from protocols.opcua.compat.names import named, numeric
+from protocols.opcua.guard import Connection, Patience
 from tests.contract.opcua_rig import NODES, Rig, until
-from tests.contract.opcua_wire import conversation, frame, hello, opening, raw
+from tests.contract.opcua_wire import ENDLESS, additional, conversation, frame, hello, opening, raw
 from tests.opcua_papers import Papers
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(120)]
@@ -169,6 +170,14 @@ async def test_e08_endless_chunks_end(rig: Rig) -> None:
     await rig.gone()
 
 
+@pytest.mark.parametrize("kind", ENDLESS)
+async def test_e08_lengths_of_nothing_hold_nobody_up(rig: Rig, kind: str) -> None:
+    async with raw(rig.hardened.port) as peer:
+        await peer.send(hello() + opening(more=additional(ENDLESS[kind])))
+        assert b"ERRF" in await peer.closed()
+    await rig.gone()
+
+
 # ── E-9 ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -209,6 +218,23 @@ async def test_e09_who_does_not_go_on_has_to_go(rig: Rig, beginning: bytes, why:
         await peer.send(beginning)
         await peer.closed(20)
     assert rig.told(Code.CLIENT_LIMIT, f"client 127.0.0.9 {why}")
+
+
+async def test_e09_who_has_logged_out_is_not_told_off_for_it(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    serve, swept = Connection._process_one_msg, []
+
+    async def served(self: Connection, *message: Any) -> bool:
+        on = await serve(self, *message)
+        if not on:  # a sweep at the very moment between the last message and the end of the socket
+            swept.append(self.overdue(asyncio.get_running_loop().time(), Patience(hello=0, session=0, frame=60)))
+        return on
+
+    monkeypatch.setattr(Connection, "_process_one_msg", served)
+    client = await rig.client("anna")
+    await client.connect()
+    await client.disconnect()
+    await rig.gone()
+    assert swept[-1] == ""
 
 
 async def test_e09_who_does_not_read_is_not_served_and_has_to_go(rig: Rig) -> None:
@@ -313,6 +339,10 @@ async def test_e10_nobody_touches_the_subscriptions_of_others(rig: Rig) -> None:
                 ua.TransferSubscriptionsParameters([number], True)
             )
             assert deleted[0].name == "BadSubscriptionIdInvalid"
+            item = ua.MonitoredItemCreateRequest(ua.ReadValueId(rig.result.nodeid, ua.AttributeIds.Value))
+            both = ua.TimestampsToReturn.Both
+            items = ua.CreateMonitoredItemsParameters(number, both, [item])
+            assert await _status(other.uaclient.create_monitored_items(items)) == "BadSubscriptionIdInvalid"
             assert transferred[0].StatusCode.name == "BadUserAccessDenied"
         assert number in rig.hardened.server.iserver.subscription_service.subscriptions
     await rig.gone()

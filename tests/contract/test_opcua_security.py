@@ -227,6 +227,8 @@ async def test_a_session_cannot_be_taken_over_by_another_application_or_user(rig
             await thief.create_session()
             thief_protocol: Any = thief.uaclient.protocol
             thief_protocol.authentication_token = token
+            stolen: Any = rig.hardened.server.iserver._external_sessions[token].nonce
+            thief._server_nonce = stolen  # even if it knew that
             with pytest.raises(ua.UaStatusCodeError):
                 await thief.activate_session(user, thief._password)
             thief.disconnect_socket()

@@ -24,6 +24,7 @@ from simulators.fault_proxy import FaultProxy
 from tests.contract.test_links import running, until
 from tests.contract.test_tag_source import Book
 
+pytestmark = pytest.mark.slow
 PATIENCE = 20.0
 R20 = "/Channel/Parameter/R[u1,20]"
 R21 = "/Channel/Parameter/R[u1,21]"

@@ -391,4 +391,4 @@ async def test_the_namespace_has_its_metadata_and_the_server_its_profiles(system
     found = await system.session.browse_all("i=11715")
     assert any(each["name"] == f"{system.index}:{MACHINE_VISION}" for each in found.values())
     profiles = await system.session.value("i=2269")
-    assert any("MachineVision/SimpleInline" in uri for uri in profiles)
+    assert any("MachineVision/InlineVisionSystemServerFacet" in uri for uri in profiles)

@@ -92,12 +92,12 @@ def test_the_control_process_loads_nothing_native_or_heavy() -> None:
 
 
 def test_a_gateway_that_carries_nothing_loads_nothing_of_it() -> None:
-    carried = ["gateway.board", "gateway.carriers", "gateway.opcua.wire", "gateway.seating", "protocols.shared_role"]
+    carried = ["gateway.board", "gateway.carriers", "gateway.opcua.wire", "gateway.seating", "protocols.station_view"]
     told = (
         "import sys; from pathlib import Path; from gateway import app, config\n"
         "loaded = config.read(Path('configs/demo.yaml'))\n"
         "assert app._carriers(loaded, 1, print) is None\n"
-        f"print(*sorted(sys.modules.keys() & set({[*carried, 'protocols.seats']})))"
+        f"print(*sorted(sys.modules.keys() & set({[*carried, 'protocols.seats', 'protocols.shared_role']})))"
     )
     ran = subprocess.run([sys.executable, "-c", told], capture_output=True, check=True, text=True, cwd=ROOT)
     assert ran.stdout.split() == []

@@ -18,6 +18,7 @@ from asyncua.server import (
 )
 
 from protocols.link import LinkError
+from protocols.opcua import decoding
 from protocols.opcua.compat.callers import Caller, LoggedIn, Role, caller, caller_of, session_name
 from protocols.opcua.compat.calls import Methods, bind_method, called_object
 from protocols.opcua.compat.channel import Refused
@@ -66,6 +67,7 @@ def install() -> None:
     found = version("asyncua")
     if not found.startswith(WANTED):
         raise LinkError(f"asyncua {found} is installed, but this gateway needs 2.1; install asyncua==2.1.*")
+    decoding.install()
     server.InternalServer = RuledServer  # type: ignore[misc]
     internal_server.InternalSession = Session  # type: ignore[misc]
     internal_server.MethodService = Methods  # type: ignore[misc]

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest_asyncio
 
-from tests.contract.machine_vision.rig import Bench, Events, Vision, served, subscribed, until
+from tests.contract.machine_vision_rig import Bench, Events, Vision, served, subscribed, until
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

@@ -9,7 +9,7 @@ from asyncua import ua
 
 from protocols.faults import Code
 from protocols.opcua.compat.names import numeric
-from tests.contract.machine_vision.rig import (
+from tests.contract.machine_vision_rig import (
     MACHINE,
     NO_CAUSE,
     Bench,
@@ -29,6 +29,7 @@ TYPES = {
     "PersistentError": "VisionPersistentErrorConditionType",
 }
 CODES = {"Warning": Code.DISK_LOW, "Error": Code.CAMERA_LINK, "PersistentError": Code.CRASH_LOOP}
+SEVERITIES = {"Warning": range(401, 601), "Error": range(601, 801), "PersistentError": range(801, 1001)}
 CONDITION_TYPE = numeric(ua.ObjectIds.ConditionType)
 
 
@@ -70,6 +71,7 @@ async def test_a_condition_from_beginning_to_end(bench: Bench, vision: Vision, e
     assert (first.Retain, getattr(first, "AckedState/Id"), first.ConditionName) == (True, False, name)
     assert (first.StopReaction, first.BlockReaction) == (name != "Warning", name == "PersistentError")
     assert str(int(CODES[name])) in first.ErrorString
+    assert first.Severity in SEVERITIES[name]
     assert first.NodeId == vision.node(name).nodeid
     assert first.SourceNode == vision.node().nodeid
     over(bench, name)

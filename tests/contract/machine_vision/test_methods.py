@@ -10,7 +10,7 @@ from asyncua import ua
 from protocols.faults import Code
 from protocols.signals import CommandCode
 from protocols.station_view import Seat
-from tests.contract.machine_vision.rig import (
+from tests.contract.machine_vision_rig import (
     AUTOMATIC,
     MACHINE,
     NO_CAUSE,
@@ -296,17 +296,18 @@ async def test_the_diagnostic_level_is_the_engineers(bench: Bench, vision: Visio
     async with bench.client("engineer") as engineer:
         node = engineer.node("DiagnosticLevel")
         with pytest.raises(ua.UaStatusCodeError):
-            await node.write_value(9, ua.VariantType.UInt16)
-        await node.write_value(3, ua.VariantType.UInt16)
+            await node.write_value(1001, ua.VariantType.UInt16)
+        await node.write_value(1, ua.VariantType.UInt16)
         await automatic(vision)
         job = await one_job(bench, vision, events)
         told = of(vision, events, "VisionDiagnosticInfoEventType")
         assert any("trigger" in e.Message.Text and job_of(e) == job for e in told)
-        await node.write_value(0, ua.VariantType.UInt16)
+        assert all(1 <= e.Severity <= 200 for e in told)
+        await node.write_value(201, ua.VariantType.UInt16)
         events.seen.clear()
         await one_job(bench, vision, events)
         assert not of(vision, events, "VisionDiagnosticInfoEventType")
-        await node.write_value(1, ua.VariantType.UInt16)
+        await node.write_value(101, ua.VariantType.UInt16)
 
 
 async def test_a_safety_report_is_passed_on(vision: Vision, events: Events) -> None:

@@ -9,7 +9,7 @@ from protocols.faults import Code
 from protocols.opcua.compat.names import numeric
 from protocols.signals import Judgement, StatusBit
 from protocols.station_view import Seat
-from tests.contract.machine_vision.rig import (
+from tests.contract.machine_vision_rig import (
     AUTOMATIC,
     MACHINE,
     NO_CAUSE,

@@ -9,7 +9,7 @@ import pytest
 from cryptography import x509
 
 from gateway import cli
-from protocols.opcua.application_certificate import uris, usable
+from protocols.opcua.application_certificate import UntrustedError, uris, usable
 from protocols.opcua.passwords import matches
 from protocols.opcua.server_settings import OpcUaServerConfig
 from protocols.opcua.trust import TrustFolder, prepare
@@ -59,6 +59,30 @@ def test_one_command_trusts_a_client_that_was_turned_away(tmp_path: Path, capsys
     capsys.readouterr()
     assert cli.main(["cert", "list", str(folder)]) == 0
     assert "(trusted)" in capsys.readouterr().out
+
+
+def test_our_own_authority_writes_the_list_that_the_server_asks_for(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, authority = tmp_path / "trust", tmp_path / "ca.pem"
+    prepare(folder)
+    _made(tmp_path, "ca", "--authority")
+    signed, fired = (_made(tmp_path, name, "--signed-by", str(authority)) for name in ("signed", "fired"))
+    assert cli.main(["cert", "trust", str(authority), "--into", str(folder), "--authority"]) == 0
+    store, crl = TrustFolder(folder), ["cert", "crl", str(authority), "--out", str(folder / "crl" / "ca.crl")]
+    with pytest.raises(UntrustedError, match="of which no revocation list"):
+        store.check(_der(signed))
+    assert cli.main(crl) == 0
+    assert store.check(_der(fired)) == fired
+    assert cli.main([*crl, "--revoke", str(tmp_path / "fired.pem")]) == 0
+    assert cli.main(crl) == 0  # continued: nobody comes off it
+    assert "1 revoked" in capsys.readouterr().out
+    assert store.check(_der(signed)) == signed
+    with pytest.raises(UntrustedError, match="was revoked"):
+        store.check(_der(fired))
+    _made(tmp_path, "loner")
+    assert cli.main([*crl, "--revoke", str(tmp_path / "loner.pem")]) == 1
+    assert "only its own authority can revoke it" in capsys.readouterr().err
 
 
 def _der(found: x509.Certificate) -> bytes:

@@ -303,5 +303,5 @@ def test_a_result_of_the_plc_that_waits_gives_way_and_that_is_told(rig: Rig) -> 
     rig.write(enable=False)
     ready(rig)
     rig.carry()
-    assert rig.said("another driver")
+    assert rig.said("gives way")
     assert rig.station.role.results.pending == 0

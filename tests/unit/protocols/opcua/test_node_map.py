@@ -4,7 +4,7 @@ import random
 from collections.abc import Iterator, Mapping
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from protocols.codec import Codec
@@ -32,6 +32,7 @@ OUTPUTS = st.builds(
 WORDS = [field.name for field in FIELDS if field.block in (Block.STATUS, Block.RESULT) and "VALUE" not in field.name]
 BITS = [f"STATUS.{bit.name}" for bit in STATUS_BITS]
 NEEDED = ["HEARTBEAT", "JUDGEMENT", "RESULT_SEQ", "TRIGGER_SEQ"]
+ACKS = ["TRIGGER_REFUSED", "TRIGGER_SEQ_ACK"]
 COMMAND = ["CONTROL", "TRIGGER_SEQ", "RESULT_ACK_SEQ"]
 
 
@@ -47,7 +48,7 @@ def command(names: list[str]) -> dict[str, Reference]:
 def maps(draw: st.DrawFn) -> NodeMap:
     """Any fields beside the needed ones; STATUS as a word or bit by bit, the values as an array or not at all."""
     bitwise = draw(st.booleans())
-    names = [*NEEDED, *draw(st.lists(st.sampled_from(WORDS), max_size=30))]
+    names = [*NEEDED, *ACKS, *draw(st.lists(st.sampled_from(WORDS), max_size=30))]
     names = [name for name in dict.fromkeys(names) if name != "STATUS" or not bitwise]
     names += BITS if bitwise else [] if "STATUS" in names else ["STATUS"]
     names += ["VALUE"] if draw(st.booleans()) else ["VALUE_2"]
@@ -85,6 +86,7 @@ def encoded(outputs: Outputs) -> bytes:
     return CODEC.encode_status(outputs.status) + CODEC.encode_result(outputs.result)
 
 
+@settings(deadline=None, max_examples=60)
 @given(maps(), st.lists(OUTPUTS, min_size=2, max_size=4), st.none() | st.integers(), st.randoms(use_true_random=False))
 def test_c16_what_the_plc_may_use_is_whole_after_every_single_value(
     plan: NodeMap, shown: list[Outputs], seed: int | None, draw: random.Random
