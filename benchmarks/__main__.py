@@ -28,6 +28,8 @@ BENCHMARKS = {
     "history": "history",
     "worker": "worker",
     "tls": "secured",
+    "opcua": "opcua",
+    "opcua-load": "opcua_load",
 }
 """Name on the command line → module."""
 BEGIN, END = "<!-- results: written by python -m benchmarks --markdown -->", "<!-- end of results -->"

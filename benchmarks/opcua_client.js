@@ -3,6 +3,8 @@ const { opcua, serve } = require("../tests/interop/node_lines.js");
 const { commands, leave, operand, session, subscription } = require("../tests/interop/node_opcua_client.js");
 const { AttributeIds, ClientMonitoredItemGroup, TimestampsToReturn } = opcua;
 
+const RESULT_READY = 1024;
+const READY = 1023;
 const MACHINE_VISION = "http://opcfoundation.org/UA/MachineVision";
 
 function percentiles(milliseconds) {
@@ -92,11 +94,7 @@ async function jobs({ system, count, interval, pause, ...request }) {
     const object = await child(request, system, "VisionStateMachine", "AutomaticModeStateMachine");
     const methodId = await child(request, object, "StartSingleJob");
     const made = await subscription({ ...request, interval });
-    const ready = opcua.ofType(`ns=${index};i=1024`);
-    const filter = new opcua.EventFilter({
-        selectClauses: [operand(`${index}:JobId`), operand(`${index}:IsPartial`)],
-        whereClause: opcua.makeContentFilter(ready),
-    });
+    const filter = new opcua.EventFilter({ selectClauses: [operand("EventType"), operand(`${index}:JobId`)] });
     const item = opcua.ClientMonitoredItem.create(
         made,
         { nodeId: system, attributeId: AttributeIds.EventNotifier },
@@ -105,17 +103,23 @@ async function jobs({ system, count, interval, pause, ...request }) {
     );
     const seen = new Map();
     let waiting = () => undefined;
-    item.on("changed", ([job]) => {
-        seen.set(job.value.id, performance.now());
+    item.on("changed", ([type, job]) => {
+        if (job.value) seen.set(`${type.value.value} ${job.value.id}`, performance.now());
         waiting();
     });
     await new Promise((resolve) => item.on("initialized", resolve));
-    const typed = (number) => opcua.coerceNodeId(number, index);
-    const empty = (number) => session(request).constructExtensionObject(typed(number), { id: "" });
-    const structures = await Promise.all([3015, 3004, 3002, 3003].map(empty));
-    const one = (value) => ({ dataType: "ExtensionObject", value });
-    const parameters = { dataType: "Variant", arrayType: "Array", value: [] };
-    const inputArguments = [...structures.map(one), parameters];
+    const told = async (type, job) => {
+        const end = performance.now() + 5000;
+        while (!seen.has(`${type} ${job}`)) {
+            if (performance.now() > end) throw new Error(`job ${job}: no event of type ${type}`);
+            await new Promise((resolve) => {
+                waiting = resolve;
+                setTimeout(resolve, 200);
+            });
+        }
+        return seen.get(`${type} ${job}`);
+    };
+    const inputArguments = await emptyJob(request, index);
     const calls = [];
     const results = [];
     while (results.length < count) {
@@ -124,38 +128,60 @@ async function jobs({ system, count, interval, pause, ...request }) {
         calls.push(performance.now() - began);
         if (answer.statusCode.name !== "Good") throw new Error(`StartSingleJob: ${answer.statusCode.name}`);
         const job = answer.outputArguments[0].value.id;
-        const end = began + 5000;
-        while (!seen.has(job)) {
-            if (performance.now() > end) throw new Error("a job without a result");
-            await new Promise((resolve) => {
-                waiting = resolve;
-                setTimeout(resolve, 200);
-            });
-        }
-        results.push(seen.get(job) - began);
+        results.push((await told(RESULT_READY, job)) - began);
+        await told(READY, job);
         if (pause) await new Promise((resolve) => setTimeout(resolve, pause));
     }
     await made.terminate();
     return { call: percentiles(calls), result: percentiles(results), interval: made.publishingInterval };
 }
 
-// Clients without end, until the input ends: `subscribers` of all these nodes, `comers` that log in and out again and
-// again, `browsers` that browse everything again and again. Told: nothing; `loaded` says what they have done so far.
-const done = { notifications: 0, sessions: 0, browses: 0, errors: 0, last: "" };
+async function emptyJob(request, index) {
+    const typed = (number) => opcua.coerceNodeId(number, index);
+    const empty = (number) => session(request).constructExtensionObject(typed(number), { id: "" });
+    const structures = await Promise.all([3015, 3004, 3002, 3003].map(empty));
+    const one = (value) => ({ dataType: "ExtensionObject", value });
+    return [...structures.map(one), { dataType: "Variant", arrayType: "Array", value: [] }];
+}
 
-async function load(request) {
-    const named = (kind, number) => ({ ...request, as: `${kind}${number}` });
-    for (let number = 0; number < request.subscribers; number += 1) {
-        const one = named("subscriber", number);
-        await commands.connect(one);
-        await group(one, request.interval, () => (done.notifications += 1));
+// Clients without end, until the input ends: `subscribers` of all these nodes, `comers` that log in and out again and
+// again, `browsers` that browse everything again and again. `loaded` says who is there and what they have done so far.
+const done = { there: 0, notifications: 0, sessions: 0, browses: 0, errors: 0, last: "" };
+
+function load(request) {
+    const each = (kind, count, work) => {
+        for (let number = 0; number < count; number += 1) work({ ...request, as: `${kind}${number}` });
+    };
+    each("subscriber", request.subscribers, (one) => once(() => listen(one)));
+    each("browser", request.browsers, (one) => once(() => arrive(one)).then(() => forEver(() => look(one))));
+    each("comer", request.comers, (one) => forEver(() => come(one)));
+}
+
+async function arrive(request) {
+    await commands.connect(request);
+    done.there += 1;
+}
+
+async function listen(request) {
+    await commands.connect(request);
+    await group(request, request.interval, () => (done.notifications += 1));
+    done.there += 1;
+}
+
+async function once(work) {
+    for (;;) {
+        try {
+            return await work();
+        } catch (error) {
+            await failed(error);
+        }
     }
-    for (let number = 0; number < request.comers; number += 1) forEver(() => come(named("comer", number)));
-    for (let number = 0; number < request.browsers; number += 1) {
-        const one = named("browser", number);
-        await commands.connect(one);
-        forEver(() => look(one));
-    }
+}
+
+async function failed(error) {
+    done.errors += 1;
+    done.last = String(error.message || error);
+    await new Promise((resolve) => setTimeout(resolve, 200));
 }
 
 async function forEver(work) {
@@ -163,9 +189,7 @@ async function forEver(work) {
         try {
             await work();
         } catch (error) {
-            done.errors += 1;
-            done.last = String(error.message || error);
-            await new Promise((resolve) => setTimeout(resolve, 200));
+            await failed(error);
         }
     }
 }

@@ -8,28 +8,36 @@ const MACHINE_VISION = "http://opcfoundation.org/UA/MachineVision";
 const timers = [];
 Subscription.minimumPublishingInterval = 10; // its default of 50 ms would be all that is measured
 
-// Variables of UInt32, all of them written anew every `every` ms: {ids}.
-function variables({ count, every }) {
+const made = [];
+
+// Variables of UInt32: {ids}.
+function variables({ count }) {
     const space = held().engine.addressSpace;
     const namespace = space.getOwnNamespace();
     const folder = namespace.addFolder(space.rootFolder.objects, { browseName: "Bench" });
-    const made = Array.from({ length: count }, (_, number) =>
-        namespace.addVariable({
+    for (let number = 0; number < count; number += 1) {
+        const variable = namespace.addVariable({
             nodeId: `s=Bench.${number}`,
             browseName: `V${number}`,
             componentOf: folder,
             dataType: "UInt32",
             minimumSamplingInterval: 0,
             value: new Variant({ dataType: DataType.UInt32, value: 0 }),
-        }),
-    );
+        });
+        made.push(variable);
+    }
+    return { ids: made.map((each) => each.nodeId.toString()) };
+}
+
+// All of them are written anew every `every` ms, or with 0 no longer.
+function change({ every }) {
+    timers.splice(0).forEach(clearInterval);
     let turn = 0;
-    const change = () => {
+    const write = () => {
         turn += 1;
         for (const each of made) each.setValueFromSource({ dataType: DataType.UInt32, value: turn });
     };
-    if (every) timers.push(setInterval(change, every));
-    return { ids: made.map((each) => each.nodeId.toString()) };
+    if (every) timers.push(setInterval(write, every));
 }
 
 // A vision system whose StartSingleJob has its ResultReady `took` ms later: {system}.
@@ -45,6 +53,7 @@ function vision({ took }) {
     system.setEventNotifier(1);
     const machine = system.getChildByName("VisionStateMachine");
     const type = space.findEventType("ResultReadyEventType", index);
+    const ready = space.findEventType("ReadyEventType", index);
     const structure = (name, value) => space.constructExtensionObject(space.findDataType(name, index), value);
     let number = 0;
     const good = (outputArguments) => ({ statusCode: StatusCodes.Good, outputArguments });
@@ -67,6 +76,11 @@ function vision({ took }) {
                 isPartial: { dataType: DataType.Boolean, value: false },
                 resultState: { dataType: DataType.Int32, value: 1 },
             });
+            system.raiseEvent(ready, {
+                message: { dataType: DataType.LocalizedText, value: { text: "ready" } },
+                severity: { dataType: DataType.UInt16, value: 100 },
+                jobId,
+            });
         }, took);
         answer(null, good([jobId, noError]));
     });
@@ -78,4 +92,4 @@ async function end() {
     await leave();
 }
 
-serve({ ...commands, variables, vision }, end);
+serve({ ...commands, variables, change, vision }, end);

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 
-LIBRARIES = ("numpy", "onnxruntime", "opencv-python-headless", "pymodbus", "SQLAlchemy", "uvloop")
+LIBRARIES = ("asyncua", "numpy", "onnxruntime", "opencv-python-headless", "pymodbus", "SQLAlchemy", "uvloop")
 _COMPARE = {"≤": operator.le, "≥": operator.ge}
 
 

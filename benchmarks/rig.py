@@ -154,9 +154,9 @@ class Gateway:
             raise RuntimeError(f"{faults} of {len(cycles)} inspections ended as FAULT")
         return cycles
 
-    def cycle_command(self, unit: int, *, poll_us: int, depth: int) -> list[str]:
+    def cycle_command(self, unit: int, *, poll_us: int, depth: int, pause_us: int = 0) -> list[str]:
         """A PLC without end, to be run as load."""
-        arguments = (self.port, unit, 10**9, 10**6, poll_us, 0, depth, 1)
+        arguments = (self.port, unit, 10**9, 10**6, poll_us, pause_us, depth, 1)
         return [str(native.compiled("cycle")), *map(str, arguments)]
 
     def recorded(self, count: int) -> dict[int, Inspection]:
@@ -170,10 +170,12 @@ def environment() -> dict[str, str]:
 
 
 @contextmanager
-def gateway(recipe: Path, camera: dict[str, Any], *, stations: int = 1, **settings: Any) -> Iterator[Gateway]:
+def gateway(
+    recipe: Path, camera: dict[str, Any], *, stations: int = 1, opcua: dict[str, Any] | None = None, **settings: Any
+) -> Iterator[Gateway]:
     """Run a gateway whose stations all have this recipe, camera and other settings; stopped in order at the end.
 
-    `cycle` and `link` are laid over what a benchmark needs.
+    `cycle` and `link` are laid over what a benchmark needs; `opcua` is the key of that name, if there is one.
     """
     with folder() as place:
         port, file = free_port(), place / "gateway.yaml"
@@ -188,6 +190,7 @@ def gateway(recipe: Path, camera: dict[str, Any], *, stations: int = 1, **settin
             "stations": [
                 {"name": f"cell{unit}", "link": {**link, "unit": unit}, **station} for unit in range(1, stations + 1)
             ],
+            **({"opcua": opcua} if opcua else {}),
         }
         file.write_text(json.dumps(config), encoding="utf-8")
         with (place / "log").open("w+", encoding="utf-8") as log:

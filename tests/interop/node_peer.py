@@ -108,13 +108,17 @@ def _value(told: Told) -> Any:
 
 
 @asynccontextmanager
-async def node(script: str, folder: Path) -> AsyncIterator[Node]:
-    """Run the script with `folder` for all that it writes; ended with its input, killed when that is not enough."""
+async def node(script: str | Path, folder: Path, *, nice: int = 0) -> AsyncIterator[Node]:
+    """Run the script with `folder` for all that it writes; ended with its input, killed when that is not enough.
+
+    `script`: a file of this folder by its name, or any by its path.
+    """
     # node-opcua keeps certificates below the home folder where nobody tells it otherwise
     homes = {name: str(folder) for name in ("HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME", "TMPDIR")}
-    with (folder / f"{script}.log").open("ab") as log:
+    with (folder / f"{Path(script).name}.log").open("ab") as log:
+        command = ["nice", "-n", str(nice), "node", str(HERE / script)]
         process = await asyncio.create_subprocess_exec(
-            "node", str(HERE / script), stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=log,
+            *command, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=log,
             env={**os.environ, "NODE_PATH": str(PACKAGES), **homes}, limit=LINE, cwd=folder,
         )  # fmt: skip
     peer = Node(process)

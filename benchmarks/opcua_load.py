@@ -1,0 +1,136 @@
+"""What twenty OPC UA clients do to a PLC's polls: subscriptions, logins and browses beside Modbus masters."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from benchmarks import bare, noise, opcua_rig, parts, polls, report, rig
+from benchmarks.report import Goal, Table
+from protocols.opcua.plain_map import CONTRACT_NODES, node_id
+from tests.interop.node_opcua import Certificates
+from tests.interop.node_peer import Node
+
+STATIONS = 2
+SUBSCRIBERS, COMERS, BROWSERS = 14, 3, 3
+ITEMS, INTERVAL = 100, 20
+"""Of each subscriber; ms, so that all it is told of changes at 50 Hz can reach it."""
+POLL_US, PAUSE_US = 2000, 16_000
+"""Of the PLCs that trigger: some 50 parts a second each."""
+STATES = ("without", "with 20 clients")
+WARM_UP, PATIENCE = 2.0, 60.0
+
+Figures = dict[str, float]
+
+
+def run(quick: bool) -> dict[str, Any]:
+    """Round trips of four masters in microseconds with and without the clients, in turns, while stations inspect."""
+    opcua_rig.check()
+    seconds, rounds = (2.0, 2) if quick else (10.0, 5)
+    seen: dict[str, list[Figures]] = {state: [] for state in STATES}
+    floor: dict[str, list[dict[str, Figures]]] = {state: [] for state in STATES}
+    done: list[Figures] = []
+    with rig.folder() as place:
+        made = opcua_rig.papers(place)
+        port = rig.free_port()
+        recipe, camera = parts.null_recipe(place), parts.frames(place, parts.SMALL, 1)
+        keys = opcua_rig.server_keys(made, port)
+        with rig.gateway(recipe, camera, stations=STATIONS, opcua=keys, pictures={"keep": 0}) as gateway:
+            gateway.settle(STATIONS)
+            units = range(1, STATIONS + 1)
+            inspecting = [gateway.cycle_command(unit, poll_us=POLL_US, pause_us=PAUSE_US, depth=1) for unit in units]
+            with rig.beside(inspecting):
+                time.sleep(WARM_UP)
+                for _ in range(rounds):
+                    for state in STATES:
+                        clients = asyncio.run(_during(made, port, gateway, seconds, loaded=state != STATES[0]))
+                        seen[state].append(clients.polls)
+                        floor[state].append(clients.floor)
+                        if clients.done:
+                            done.append(clients.done)
+    return {
+        "figures": {state: report.middle(each) for state, each in seen.items()},
+        "noise": {
+            state: {kind: report.middle([late[kind] for late in each]) for kind in each[0]}
+            for state, each in floor.items()
+        },
+        "load": report.middle(done),
+        "rounds": rounds,
+    }
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What one turn gave."""
+
+    polls: Figures
+    floor: dict[str, Figures]
+    done: Figures
+    """By the clients, a second; empty without them."""
+
+
+async def _during(made: Certificates, port: int, gateway: rig.Gateway, seconds: float, *, loaded: bool) -> Measured:
+    """One turn; the clients give way to everything, as they would be on computers of their own."""
+    if not loaded:
+        return await asyncio.to_thread(_measured, gateway, seconds)
+    url = f"opc.tcp://127.0.0.1:{port}"
+    async with opcua_rig.client(made, url, nice=bare.NICE) as clients:
+        await clients.do(
+            "load", **opcua_rig.client_keys(made, url), nodes=_items(), interval=INTERVAL,
+            subscribers=SUBSCRIBERS, comers=COMERS, browsers=BROWSERS,
+        )  # fmt: skip
+        await _there(clients)
+        before, began = await clients.do("loaded"), time.monotonic()
+        measured = await asyncio.to_thread(_measured, gateway, seconds)
+        after, took = await clients.do("loaded"), time.monotonic() - began
+    rates = {name: (after[name] - before[name]) / took for name in ("notifications", "sessions", "browses", "errors")}
+    if not rates["notifications"] or not after["sessions"]:
+        raise RuntimeError(f"the clients do nothing: {after}")
+    return replace(measured, done=rates)
+
+
+async def _there(clients: Node) -> None:
+    """All that stay have come."""
+    try:
+        async with asyncio.timeout(PATIENCE):
+            while (await clients.do("loaded"))["there"] < SUBSCRIBERS + BROWSERS:  # noqa: ASYNC110
+                await asyncio.sleep(0.2)
+    except TimeoutError:
+        raise RuntimeError(f"the clients did not come: {await clients.do('loaded')}") from None
+
+
+def _measured(gateway: rig.Gateway, seconds: float) -> Measured:
+    return Measured(polls.polls(gateway.port, gateway.pid, seconds), noise.late(seconds / 3), {})
+
+
+def _items() -> list[str]:
+    """Status and result of both stations."""
+    names = [node.path for node in CONTRACT_NODES if node.path.startswith(("Result.", "Status."))]
+    return [node_id(f"cell{unit}", path) for path in names for unit in range(1, STATIONS + 1)][-ITEMS:]
+
+
+def tables(found: dict[str, Any]) -> Sequence[Table]:
+    """Both states, with their ratio."""
+    points, keys = ("p50", "p99", "p99.9", "max"), ("p50_us", "p99_us", "p99_9_us", "max_us")
+    figures, load = found["figures"], found["load"]
+    without = figures[STATES[0]]["p99_us"]
+    rows: list[Sequence[object]] = [
+        [f"gateway, {state}", *report.cells(figures[state], keys), f"{figures[state]['p99_us'] / without:.2f}"]
+        for state in STATES
+    ]
+    for kind in found["noise"][STATES[0]]:
+        for state in STATES:
+            rows.append([f"noise floor {kind}, {state}", *report.cells(found["noise"][state].get(kind), points), ""])
+    text = (
+        f"µs for a read of {polls.REGISTERS} input registers, {polls.CONNECTIONS} connections x {polls.RATE} a second, "
+        f"while {STATIONS} stations inspect some 50 parts a second each. The clients, on node-opcua in a process of "
+        f"nice {bare.NICE}: {SUBSCRIBERS} subscriptions of {ITEMS} items at {INTERVAL} ms, {COMERS} that log in and "
+        f"out again and again, {BROWSERS} that browse everything again and again; together "
+        f"{load['notifications']:.0f} notifications, {load['sessions']:.1f} secure sessions and {load['browses']:.1f} "
+        f"whole browses a second, {load['errors']:.1f} errors. Median of {found['rounds']} interleaved rounds."
+    )
+    goal = Goal("PLC polls: p99 with 20 OPC UA clients / without", figures[STATES[1]]["p99_us"] / without, "≤", 1.2)
+    return (Table("PLC polls beside OPC UA clients", text, ("µs", *points, "p99 / without"), rows, (goal,)),)
