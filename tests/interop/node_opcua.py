@@ -90,7 +90,7 @@ class Session:
         statuses: list[str] = await self.do("write", nodes=nodes)
         return statuses
 
-    async def call(self, target: str, method: str, *inputs: tuple[str, Any]) -> Told:
+    async def call(self, target: str, method: str, *inputs: tuple[str, Any] | Told) -> Told:
         """Type and value of each input, or its whole description; {status, inputs, outputs}."""
         given = [each if isinstance(each, dict) else {"type": each[0], "value": each[1]} for each in inputs]
         answer: Told = await self.do("call", object=target, method=method, inputs=given)
@@ -141,6 +141,10 @@ class Data:
                     self.now[told["id"]] = told
         return values
 
+    async def shows(self, wanted: dict[str, Any], seconds: float = 15.0) -> None:
+        """The same until these variables have these values."""
+        await self.until(lambda values: all(values[id_] == value for id_, value in wanted.items()), seconds)
+
 
 @dataclass
 class Events:
@@ -178,7 +182,7 @@ class Clients:
     certificate: str = "client"
 
     @asynccontextmanager
-    async def session(self, name: str = "main", **options: Any) -> AsyncIterator[Session]:
+    async def session(self, name: str = "main", /, **options: Any) -> AsyncIterator[Session]:
         """A session, closed at the end; NodeError with the server's status if it is refused.
 
         Options as `connect` of node_opcua_client.js has them: policy, mode, user, password, userCertificate, rude …

@@ -11,11 +11,11 @@ from pathlib import Path
 from protocols.opcua.compat import Role
 from protocols.opcua.machine_vision import MachineVisionFace
 from protocols.opcua.model.install import install
+from protocols.opcua.passwords import hashed
 from protocols.opcua.plain import PlainFace
 from protocols.opcua.plain_map import NAMESPACE_URI, node_id
 from protocols.opcua.server import HardenedServer
 from protocols.opcua.server_settings import OpcUaServerConfig, OpcUaUser
-from protocols.opcua.users import hashed
 from protocols.station_view import RecipeFacts, Seat, StationFacts
 from tests import vision_station
 from tests.contract.machine_vision.rig import SETTINGS, Joint

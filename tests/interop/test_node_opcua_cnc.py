@@ -71,10 +71,10 @@ async def test_a_part_is_made_asks_for_its_verdict_and_goes_on_when_it_is_good(
         waits, parts = operand(session, "/Plc/M5.0"), operand(session, "/Channel/State/actParts[u1]")
         data = await session.data(asked, waits, parts, interval=100)
         for number in (1, 2):
-            await data.until(lambda values, number=number: values[asked] == number and values[waits] is True)
+            await data.shows({asked: number, waits: True})
             assert await session.write((answer, "Double", float(number))) == ["Good"]
             assert await session.value(answer) == number
-            await data.until(lambda values, number=number: values[parts] == number)
+            await data.shows({parts: number})
     assert control.machine.good == 2
     assert control.machine.state is not Program.INTERRUPTED
 
@@ -83,9 +83,9 @@ async def test_a_bad_part_stops_it_with_an_alarm(control: CncServer, clients: Cl
     async with clients.session() as session:
         waits, alarms = operand(session, "/Plc/M5.0"), operand(session, "/Nck/State/numAlarms")
         data = await session.data(waits, alarms, interval=100)
-        await data.until(lambda values: values[waits] is True)
+        await data.shows({waits: True})
         assert await session.write((parameter(session, 21), "Double", -1.0)) == ["Good"]
-        await data.until(lambda values: values[alarms] == 1)
+        await data.shows({alarms: 1})
         assert await session.value(f"{channel(session)}/ActProgramStatus") == 3
     assert control.machine.bad == 1
 

@@ -310,8 +310,15 @@ def every_method(system: System) -> dict[str, list[Any]]:
     }  # fmt: skip
 
 
-LOOKING = ("GetRecipeListFiltered", "GetConfigurationById", "GetConfigurationList", "GetResultById")
-LOOKING += ("GetResultComponentsById", "GetResultListFiltered", "ReleaseResultHandle")
+LOOKING = (
+    "GetRecipeListFiltered",
+    "GetConfigurationById",
+    "GetConfigurationList",
+    "GetResultById",
+    "GetResultComponentsById",
+    "GetResultListFiltered",
+    "ReleaseResultHandle",
+)
 
 
 async def test_every_method_refuses_wrong_arguments(system: System) -> None:

@@ -21,7 +21,7 @@ URI = re.compile(r"<NamespaceUris>(.*?)</NamespaceUris>", re.DOTALL)
 
 
 def test_its_types_bear_the_names_and_numbers_of_the_official_nodesets() -> None:
-    official = {}
+    official: dict[tuple[str, int], str] = {}
     for uri, file in FILES.items():
         text = (NODESETS / file).read_text(encoding="utf-8")
         uris = [UA, *re.findall(r"<Uri>(.*?)</Uri>", URI.search(text)[1])]  # type: ignore[index]

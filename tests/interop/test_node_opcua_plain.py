@@ -67,8 +67,8 @@ class Plc:
         assert await self.session.write(*told) == ["Good"] * len(values)
 
     async def sees(self, **wanted: Any) -> None:
-        ids = {plain(next(path for path in WATCHED if path.endswith(f".{name}"))): wanted[name] for name in wanted}
-        await self.data.until(lambda values: all(values[id_] == value for id_, value in ids.items()))
+        paths = {name: next(path for path in WATCHED if path.endswith(f".{name}")) for name in wanted}
+        await self.data.shows({plain(paths[name]): value for name, value in wanted.items()})
 
     async def result(self) -> Told:
         """In one request, as a structure."""

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import pytest
@@ -174,11 +175,15 @@ async def cycles(plc: Plc, *numbers: int) -> None:
         await plc.write(
             Command(control=int(Control.ENABLE), trigger_seq=number, part_id=number, serial=f"DMX-{number}")
         )
-        seen = await plc.sees(lambda outputs, number=number: outputs.result.trigger_seq == number and valid(outputs))
+        seen = await plc.sees(partial(answers, number))
         assert (seen.status.trigger_seq_ack, seen.result.part_id) == (number, number)
         assert seen.result.judgement == (2 if number % 3 == 0 else 1)
         await plc.set(RESULT_ACK_SEQ=seen.result.result_seq)
         await plc.sees(lambda outputs: not valid(outputs) and outputs.status.pending == 0)
+
+
+def answers(number: int, outputs: Outputs) -> bool:
+    return outputs.result.trigger_seq == number and valid(outputs)
 
 
 def valid(outputs: Outputs) -> bool:

@@ -82,7 +82,7 @@ async def test_what_is_written_is_told_to_who_subscribed_at_the_revised_interval
         data = await session.data(ready, interval=20)
         assert data.interval == 100
         await plc.set({"STATUS.READY": True})
-        await data.until(lambda values: values[ready] is True)
+        await data.shows({ready: True})
 
 
 async def test_the_third_session_is_refused(clients: Clients) -> None:

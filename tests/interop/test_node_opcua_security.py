@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -102,6 +103,6 @@ async def test_an_application_is_trusted_from_the_moment_its_certificate_is_move
         assert await session.value(BEAT) == 7
 
 
-def card(cell: Stand, name: str) -> dict[str, object]:
+def card(cell: Stand, name: str) -> dict[str, Any]:
     certificates = cell.clients.certificates
     return {**SECURE, "userCertificate": certificates.path(name), "userKey": certificates.key(name)}

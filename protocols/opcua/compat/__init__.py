@@ -69,11 +69,11 @@ def install() -> None:
         raise LinkError(f"asyncua {found} is installed, but this gateway needs 2.1; install asyncua==2.1.*")
     decoding.install()
     server.InternalServer = RuledServer  # type: ignore[misc]
-    internal_server.InternalSession = Session  # type: ignore[misc, assignment]
+    internal_server.InternalSession = Session  # type: ignore[misc]
     internal_server.MethodService = Methods  # type: ignore[misc]
     internal_server.AttributeService = Attributes  # type: ignore[misc]
     internal_server.SubscriptionService = Subscriptions  # type: ignore[misc]
     subscription_service.InternalSubscription = Subscription  # type: ignore[misc]
     internal_subscription.MonitoredItemService = Items  # type: ignore[misc]
-    binary_server_asyncio.UaProcessor = Processor  # type: ignore[misc, assignment]
+    binary_server_asyncio.UaProcessor = Processor  # type: ignore[misc]
     monitored_item_service.WhereClauseEvaluator = WhereClause  # type: ignore[misc]
