@@ -29,8 +29,8 @@ def install() -> None:
     """Bound the decoding of whatever is sent to this process, once; idempotent."""
     if ua_binary._reshape is _reshape:
         return
-    Buffer.__init__ = _begin  # type: ignore[assignment]
-    Buffer.read, Buffer.copy, Buffer.skip = _read, _copy, _skip  # type: ignore[method-assign, assignment]
+    Buffer.__init__ = _begin  # type: ignore[method-assign]
+    Buffer.read, Buffer.copy, Buffer.skip = _read, _copy, _skip  # type: ignore[method-assign]
     ua_binary._reshape = _reshape
     module: Any = ua_binary
     for name in ("_create_list_deserializer", "_create_uatype_array_deserializer"):

@@ -18,7 +18,7 @@ from protocols.opcua.server import HardenedServer
 from protocols.opcua.server_settings import OpcUaServerConfig, OpcUaUser
 from protocols.station_view import RecipeFacts, Seat, StationFacts
 from tests import vision_station
-from tests.contract.machine_vision.rig import SETTINGS, Joint
+from tests.contract.machine_vision_rig import SETTINGS, Joint
 from tests.contract.test_links import running
 from tests.contract.vision import Vision
 from tests.interop import node_opcua
