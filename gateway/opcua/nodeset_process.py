@@ -10,6 +10,8 @@ from typing import Any
 from asyncua import Server
 
 from protocols.opcua import compat
+from protocols.opcua.machine_vision import MachineVisionFace
+from protocols.opcua.model.install import install
 from protocols.opcua.nodeset import nodeset
 from protocols.opcua.plain import PlainFace
 from protocols.station_view import RecipeFacts, Seat, StationFacts
@@ -37,6 +39,9 @@ async def written(stations: list[StationFacts]) -> str:
     await server.init()
     for station in stations:
         await PlainFace(server, station, drives=Seat.LINK, on_event=lambda code, text: None).build()
+    model = await install(server)
+    for station in stations:
+        await MachineVisionFace(server, model, station).build()
     return await nodeset(server)
 
 

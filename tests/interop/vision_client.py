@@ -39,13 +39,14 @@ class System:
     """The vision system as one session sees it."""
 
     session: Session
+    root: str = VISION
 
     @property
     def index(self) -> int:
         return self.session.index(MACHINE_VISION)
 
     def id(self, path: str = "") -> str:
-        return f"ns=2;s={VISION}{'.' * bool(path)}{path.replace('/', '.')}"
+        return f"ns=2;s={self.root}{'.' * bool(path)}{path.replace('/', '.')}"
 
     def type(self, number: int) -> str:
         return f"ns={self.index};i={number}"
