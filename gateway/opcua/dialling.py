@@ -82,7 +82,7 @@ def _seconds(text: str) -> float:
 @asynccontextmanager
 async def connected(options: argparse.Namespace) -> AsyncIterator[Client]:
     """A client that is logged in; LookError when it cannot be, with the reason and what to do."""
-    decoding.install()
+    decoding.install(20 * decoding.STEPS)  # a person may look into a large folder, and nobody else waits
     client = Client(options.url, timeout=options.timeout)
     client.session_timeout = SESSION_MS
     if options.user and options.insecure:
