@@ -32,7 +32,6 @@ from gateway.workers import WorkerPool
 from protocols import links
 from protocols.carried import CarriedConfig
 from protocols.devices import OpcUaDeviceConfig
-from protocols.faults import Code
 from protocols.link import Link
 from protocols.modbus.rtu_settings import ModbusRtuServerConfig
 from protocols.modbus.server_settings import ModbusServerConfig
