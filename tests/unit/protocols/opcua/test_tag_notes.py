@@ -1,9 +1,11 @@
 """What a person is told of the tags of an OPC UA device: all of them, once, in few lines."""
 
+from collections.abc import Mapping
+
 from protocols.faults import Code
 from protocols.opcua.device_settings import OpcUaDeviceConfig
 from protocols.opcua.tag_source import OpcUaTagSource
-from protocols.tags import TagValue
+from protocols.tags import TagValue, Value
 
 LINES_A_MINUTE = 30
 """What the log takes of one kind of line."""
@@ -12,9 +14,9 @@ LINES_A_MINUTE = 30
 class Nobody:
     """Takes values and says nothing."""
 
-    def values(self, values: dict[str, TagValue]) -> None: ...
+    def values(self, readings: Mapping[str, TagValue]) -> None: ...
 
-    def written(self, tag: str, error: str) -> None: ...
+    def written(self, name: str, value: Value, error: str) -> None: ...
 
     def link(self, up: bool, reason: str) -> None: ...
 
