@@ -312,7 +312,7 @@ async def test_browsing_is_bounded_and_knows_new_subtypes(bench: Bench) -> None:
         names = [result.StatusCode.name for result in results]
         assert names == sorted(names, reverse=True)
         assert set(names) == {"Good", "BadNoContinuationPoints"}
-        assert sum(len(result.References) for result in results) <= server.iserver.rules.limits.references
+        assert sum(len(result.References) for result in results) <= compat.rules_of(server).limits.references
 
         async def children(kind: ua.NodeId) -> int:
             wanted = ua.BrowseDescription(bench.machine.nodeid, ua.BrowseDirection.Forward, kind, True, 0, 63)
@@ -328,8 +328,10 @@ async def test_browsing_is_bounded_and_knows_new_subtypes(bench: Bench) -> None:
 
 
 async def test_long_paths_end(bench: Bench) -> None:
-    there = ua.RelativePathElement(numeric(31), False, True, ua.QualifiedName("Server"))
-    back = ua.RelativePathElement(numeric(31), True, True, ua.QualifiedName("Objects"))
+    no: Any = False
+    yes: Any = True
+    there = ua.RelativePathElement(numeric(31), no, yes, ua.QualifiedName("Server"))
+    back = ua.RelativePathElement(numeric(31), yes, yes, ua.QualifiedName("Objects"))
     async with bench.client("anna") as client:
         session = client.uaclient.session
 
