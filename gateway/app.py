@@ -32,7 +32,6 @@ from gateway.workers import WorkerPool
 from protocols import links
 from protocols.carried import CarriedConfig
 from protocols.devices import OpcUaDeviceConfig
-from protocols.faults import Code
 from protocols.link import Link
 from protocols.modbus.rtu_settings import ModbusRtuServerConfig
 from protocols.modbus.server_settings import ModbusServerConfig
@@ -175,11 +174,10 @@ class Gateway:
             else:
                 station.store_trouble(error)
 
-    def _link_event(self, code: int, text: str) -> None:
-        if code == Code.NONE:
-            log.info("link_event", detail=text)
-        else:
-            log.warning("link_event", code=int(code), detail=text)
+    @staticmethod
+    def _link_event(code: int, text: str) -> None:
+        """What a link tells; without a code nothing is wrong: who drives, which node was found for a tag."""
+        (log.warning if code else log.info)("link_event", code=int(code), detail=text)
 
 
 def _carriers(loaded: Loaded, boot_id: int, on_event: OnEvent) -> Carriers | None:

@@ -115,6 +115,8 @@ class BoardWriter:
 
     def touch(self) -> None:
         """The same image with a new stamp: the writer lives."""
+        if self._map.closed:
+            return
         head = _HEAD.pack(time.monotonic(), self._newest, self._seat)
         image = b"".join((head, self._command, self._status, self._result, self._link_status, self._link_result))
         memory, turn = self._map, self._turn
@@ -125,6 +127,8 @@ class BoardWriter:
 
     def add(self, outcome: Outcome) -> None:
         """Keep an outcome, in the place of the one OUTCOMES before it; readers see it with the next image."""
+        if self._map.closed:
+            return
         record = _RECORD.pack(
             outcome.number,
             outcome.seat,

@@ -40,6 +40,7 @@ class Doorbell:
         """Ring no more."""
         for descriptor in {self.theirs, self._ours}:
             os.close(descriptor)
+        self._ours = -1  # a late ring must not reach whoever is given this number next
 
 
 _RING = (1).to_bytes(8, "little")
@@ -61,9 +62,9 @@ class CarrierChild:
         self._splitter = wire.Splitter(wire.MAX_MESSAGE)
         self._waiting: deque[bytes] = deque()
         self._said = bytearray()
+        self._unsent = wire.encode(start)
         launched = launch(module)
         self._process, self._socket, self._stderr = launched.process, launched.socket, launched.stderr
-        self._unsent = wire.encode(start)
         self._descriptors = [*descriptors]
         self._loop.add_reader(self._socket.fileno(), self._readable)
         self._loop.add_reader(self._stderr, self._hear_stderr)

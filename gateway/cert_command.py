@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 Command = Callable[[argparse.Namespace], int]
 
+_NAMELESS = "no --host was given: a master that checks names will refuse it"
+_NAMELESS_OPCUA = "no --host was given: right for a client; for a server give the names and addresses it is reached by"
 EPILOG = """\
 a plant's own authority, and what it signs:
   gateway cert new plant-ca --authority --out certs
@@ -112,7 +114,7 @@ def _new(options: argparse.Namespace) -> int:
     _print(certificate, certs.shown(made.certificate), sys.stdout)
     sys.stdout.write(f"  private key  {key} (keep it secret)\n")
     if not (options.host or options.authority):
-        print("no --host was given: a master that checks names will refuse it", file=sys.stderr)
+        print(_NAMELESS_OPCUA if options.opcua else _NAMELESS, file=sys.stderr)
     return 0
 
 

@@ -10,6 +10,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from enum import Enum
 from pathlib import Path
 from typing import TextIO
@@ -21,6 +22,7 @@ from gateway.config import ConfigError, GatewayConfig, Loaded, StationConfig
 from gateway.probe import Probed, probe
 from gateway.recipe import Recipe, RecipeError
 from protocols.devices import DeviceConfig, OpcUaDeviceConfig
+from protocols.link import LinkError
 from protocols.modbus import serial_port
 from protocols.modbus.client_settings import ModbusClientConfig
 from protocols.modbus.polled_settings import PolledConfig
@@ -171,7 +173,8 @@ def check(path: Path, computer: Computer | None = None) -> Report:
     _look_at_computer(root.add("computer"), loaded.config, computer, running)
     told: set[tuple[str, int]] = set()
     if loaded.config.opcua is not None:
-        _look_at_server(root, loaded.config.opcua, computer, running)
+        item = _look_at_server(root, loaded.config.opcua, computer, running)
+        _look_at_papers(item, loaded.config.opcua, loaded.config.data_dir, computer)
     for device in loaded.config.devices:
         _look_at_device(root, device, computer, told)
     for station in loaded.config.stations:
@@ -234,13 +237,35 @@ def _look_at_link(
     _look_at_tls(item, getattr(link, "tls", None), computer)
 
 
-def _look_at_server(root: Item, server: OpcUaServerConfig, computer: Computer, running: bool) -> None:
+def _look_at_server(root: Item, server: OpcUaServerConfig, computer: Computer, running: bool) -> Item:
     text = f"OPC UA server at {server.host}:{server.port}"
     reason = computer.port(server.host, server.port)
     if reason and running:
-        root.add(f"{text}; not tried, as the gateway is running")
-    else:
-        root.add(f"{text}; {reason}".replace("link.", "opcua.") if reason else text, _bad(reason))
+        return root.add(f"{text}; not tried, as the gateway is running")
+    return root.add(f"{text}; {reason}".replace("link.", "opcua.") if reason else text, _bad(reason))
+
+
+def _look_at_papers(item: Item, server: OpcUaServerConfig, data: Path, computer: Computer) -> None:
+    """Its certificate, those of its users, and who may come."""
+    from protocols.opcua import own_files
+
+    try:
+        if server.certificate is not None and server.key is not None:
+            found, _ = own_files.pair(server.certificate, server.key)
+            over = found.not_valid_after_utc < datetime.fromtimestamp(computer.clock(), UTC)
+            text = f"certificate {server.certificate}, valid until {found.not_valid_after_utc:%Y-%m-%d}"
+            if over:
+                item.add(f"{text}: clients refuse it; make a new one", Status.WARNING)
+            else:
+                item.add(text)
+        for user in server.users:
+            if user.certificate is not None:
+                own_files.user_certificate(user)
+    except LinkError as error:
+        item.add(str(error), Status.ERROR)
+    trust = server.trust or data / "opcua" / "trust"
+    known, waiting = (sum(1 for _ in (trust / name).glob("*.*")) for name in ("trusted", "rejected"))
+    item.add(f"{known} trusted, {waiting} turned away in {trust}; see `gateway cert list {trust}`")
 
 
 def _bad(reason: str | None) -> Status:

@@ -22,6 +22,7 @@ from protocols.devices import DeviceConfig, model_of
 from protocols.modbus.rtu_settings import ModbusRtuClientConfig, ModbusRtuServerConfig
 from protocols.modbus.server_settings import ModbusServerConfig
 from protocols.opcua.server_link_settings import OpcUaServerLinkConfig
+from protocols.opcua.server_settings import place_paths
 
 if TYPE_CHECKING:
     from gateway.recipe import Recipe
@@ -144,6 +145,7 @@ def _place_paths(data: Any, folder: Path) -> None:
         if isinstance(camera, dict) and "path" in camera:
             place(camera, "path")
         _place_tls(link, place)
+    place_paths(data.get("opcua"), place)
     devices = data.get("devices")
     for device in devices if isinstance(devices, list) else ():
         _place_tls(device.get("link") if isinstance(device, dict) else None, place)
@@ -279,6 +281,8 @@ def doubts(config: GatewayConfig) -> Iterator[tuple[Location, str]]:
         from gateway import tag_names
 
         yield from tag_names.device_doubts(config.devices)
+    if config.opcua is not None:
+        yield from ((("opcua",), text.removeprefix("opcua: ")) for text in config.opcua.warnings())
     for index, station in enumerate(config.stations):
         for place, text in _station_doubts(station):
             yield ("stations", index, *place), text

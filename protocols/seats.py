@@ -1,8 +1,8 @@
 """Who drives a station, and what its own link is shown while another does: pure.
 
-The rule. The station's link drives. Another seat may take the station only while the link's command has Enable 0 or the
-link is down, by a command with Enable 1. It holds the station until it sends Enable 0, leaves or dies; then the link
-drives again, and its next command is a baseline. Nobody is driven out.
+The rule. The station's link drives. Another seat may take the station only while the link's command has Enable 0 or its
+PLC is gone (link down, heartbeat lost), by a command with Enable 1. It holds the station until it sends Enable 0,
+leaves or dies; then the link drives again, and its next command is a baseline. Nobody is driven out.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from protocols.station_view import Seat
 _ENABLE, _TRIGGER, _EXECUTE = int(Control.ENABLE), int(Control.TRIGGER), int(Control.EXECUTE)
 _DONE, _FAILED = int(StatusBit.COMMAND_DONE), int(StatusBit.COMMAND_FAILED)
 _MISSED = int(StatusBit.MISSED_TRIGGER)
+_FAIL_SAFE = int(StatusBit.FAIL_SAFE)
+"""The station counts its PLC as gone: no connection, or no heartbeat (a PLC that polls us has no link to go down)."""
 
 HONEST = int(StatusBit.ONLINE | StatusBit.DEGRADED | StatusBit.FAULT | StatusBit.SIMULATED | StatusBit.FAIL_SAFE)
 """Bits of STATUS that the link is shown as they are, whoever drives."""
@@ -174,7 +176,8 @@ class Seats:
         if self._outputs.status.not_ready_reason == Code.STOPPING:
             return Code.STOPPING
         link = self._before.get(Seat.LINK)
-        wanted = link is not None and bool(link.control & _ENABLE) and self._states.get(Seat.LINK) is not LinkState.DOWN
+        gone = self._states.get(Seat.LINK) is LinkState.DOWN or bool(self._outputs.status.bits & _FAIL_SAFE)
+        wanted = link is not None and bool(link.control & _ENABLE) and not gone
         taken = self.driver is not Seat.LINK or wanted or self._executing()
         return Code.DRIVEN_BY_OTHER if taken else Code.NONE
 

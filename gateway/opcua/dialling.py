@@ -82,7 +82,7 @@ def _seconds(text: str) -> float:
 @asynccontextmanager
 async def connected(options: argparse.Namespace) -> AsyncIterator[Client]:
     """A client that is logged in; LookError when it cannot be, with the reason and what to do."""
-    decoding.install()
+    decoding.install(20 * decoding.STEPS)  # a person may look into a large folder, and nobody else waits
     client = Client(options.url, timeout=options.timeout)
     client.session_timeout = SESSION_MS
     if options.user and options.insecure:
@@ -128,8 +128,8 @@ def _offered(endpoint: ua.EndpointDescription) -> str:
 
 async def _secure(client: Client, offer: Offer, options: argparse.Namespace) -> None:
     if options.certificate is None or options.key is None:
-        text = "a secure connection needs --certificate and --key; make both with `gateway cert new NAME --key rsa"
-        raise LookError(f"{text} --uri urn:NAME --out DIR`, or look in clear with --insecure")
+        text = "a secure connection needs --certificate and --key; make both with `gateway cert new NAME --opcua"
+        raise LookError(f"{text} --out DIR`, or look in clear with --insecure")
     theirs = _accept(bytes(offer.endpoint.ServerCertificate or b""), options)
     client.application_uri = _application_uri(options.certificate)
     name = offer.policy.replace("_", "")
@@ -160,9 +160,7 @@ def _application_uri(path: Path) -> str:
     except (ValueError, x509.ExtensionNotFound):
         uris = []
     if not uris:
-        raise LookError(
-            f"{path} has no application URI; make one with `gateway cert new NAME --key rsa --uri urn:NAME`"
-        )
+        raise LookError(f"{path} has no application URI; make one with `gateway cert new NAME --opcua --out DIR`")
     return str(uris[0])
 
 
@@ -224,6 +222,7 @@ def _password(options: argparse.Namespace) -> str:
     return getpass.getpass(f"Password of {options.user}: ")
 
 
+_NAMELESS = "it lets nobody in without a name; give --user"
 _REFUSALS = {
     "BadUserAccessDenied": "it refuses this user or password",
     "BadIdentityTokenRejected": "it does not take this way of login; give --user, or leave it out",
@@ -262,7 +261,8 @@ def sentence(error: Exception, options: argparse.Namespace) -> str:
     """What went wrong, for a person."""
     if isinstance(error, ua.UaStatusCodeError):
         name = type(error).__name__
-        return f"{_REFUSALS.get(name, 'it refuses')} ({name})"
+        nameless = name == "BadUserAccessDenied" and not options.user
+        return f"{_NAMELESS if nameless else _REFUSALS.get(name, 'it refuses')} ({name})"
     if isinstance(error, TimeoutError):
         return f"no answer within {options.timeout:g} s; is it an OPC UA server, and does the network reach it?"
     if isinstance(error, ConnectionRefusedError):

@@ -25,12 +25,17 @@ class TooMuchError(UaError):
     """A message is made of more pieces than one message of anybody needs."""
 
 
-def install() -> None:
-    """Bound the decoding of whatever is sent to this process, once; idempotent."""
+_allowed = STEPS
+
+
+def install(steps: int = STEPS) -> None:
+    """Bound the decoding of whatever is sent to this process; `steps`: values in one message. Idempotent."""
+    global _allowed  # noqa: PLW0603 - asyncua makes the buffers, and there is no other way to tell them
+    _allowed = steps
     if ua_binary._reshape is _reshape:
         return
-    Buffer.__init__ = _begin  # type: ignore[assignment]
-    Buffer.read, Buffer.copy, Buffer.skip = _read, _copy, _skip  # type: ignore[method-assign, assignment]
+    Buffer.__init__ = _begin  # type: ignore[method-assign]
+    Buffer.read, Buffer.copy, Buffer.skip = _read, _copy, _skip  # type: ignore[method-assign]
     ua_binary._reshape = _reshape
     module: Any = ua_binary
     for name in ("_create_list_deserializer", "_create_uatype_array_deserializer"):
@@ -43,13 +48,13 @@ def install() -> None:
 def _begin(self: Any, data: bytes, start_pos: int = 0, size: int = -1) -> None:
     self._data, self._cur_pos = data, start_pos
     self._size = len(data) - start_pos if size == -1 else size
-    self._steps = [STEPS]  # shared with the copies of its parts
+    self._steps = [_allowed]  # shared with the copies of its parts
 
 
 def _spend(self: Any, steps: int) -> None:
     self._steps[0] -= steps
     if self._steps[0] < 0:
-        raise TooMuchError(f"a message of more than {STEPS} values")
+        raise TooMuchError(f"a message of more than {_allowed} values")
 
 
 def _read(self: Any, size: int) -> bytes:
@@ -102,7 +107,7 @@ def _reshape(flat: list[Any], dims: list[int] | None) -> list[Any]:
         return flat
     if len(dims) == 1 and dims[0] == len(flat):
         return flat
-    if len(dims) > DIMENSIONS or min(dims) < 0 or math.prod(dims) != len(flat) or len(flat) > STEPS:
+    if len(dims) > DIMENSIONS or min(dims) < 0 or math.prod(dims) != len(flat) or len(flat) > _allowed:
         raise UaError("the dimensions of an array are not those of its elements")
     return _nested(flat, dims)
 

@@ -24,9 +24,8 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from protocols.faults import Code
 from protocols.link import LinkError
-from protocols.modbus import certificate as reading
 from protocols.opcua import application_certificate as appcert
-from protocols.opcua import trust
+from protocols.opcua import own_files, trust
 from protocols.opcua.application_certificate import UntrustedError
 from protocols.opcua.compat import Refused
 from protocols.opcua.server_settings import EVERYWHERE, OpcUaServerConfig
@@ -37,7 +36,6 @@ DAY = 86_400.0
 STAGES = (60, 30, 7)
 """Days before its end at which our certificate's expiry is told."""
 YEARS = 5
-_MAKE = "make both with `gateway cert new NAME --opcua --host HOST --out DIR`"
 CURE = "make a new one (`gateway cert new NAME --opcua`), or remove the self-made one"
 
 
@@ -81,28 +79,13 @@ def own(config: OpcUaServerConfig, data: Path, on_event: OnEvent) -> Own:
     if uri not in named:
         raise LinkError(
             f"{found.path}: names the application {', '.join(named) or 'none'}, and this server is {uri or 'any'}; "
-            f"leave out application_uri, or {_MAKE}"
+            f"leave out application_uri, or {own_files.MAKE}"
         )
     return replace(found, uri=uri)
 
 
 def _load(certificate: Path, key: Path) -> Own:
-    try:
-        der = reading.blocks(reading.contents(certificate))[0]
-        found = x509.load_der_x509_certificate(der)
-        secret = serialization.load_pem_private_key(reading.contents(key), None)
-    except OSError as error:
-        cause = (error.strerror or str(error)).lower()
-        raise LinkError(
-            f"{error.filename or certificate}: cannot be read ({cause}); mend the path, or {_MAKE}"
-        ) from error
-    except (ValueError, TypeError, reading.CertificateError) as error:
-        raise LinkError(f"{certificate} or {key}: is no PEM file of the right kind, or encrypted; {_MAKE}") from error
-    if not isinstance(secret, rsa.RSAPrivateKey) or secret.key_size < appcert.SHORTEST_BITS:
-        raise LinkError(f"{key}: is no RSA key of {appcert.SHORTEST_BITS} bits or more, as OPC UA wants; {_MAKE}")
-    if secret.public_key() != found.public_key():
-        raise LinkError(f"{key}: does not belong to {certificate}; give the two that were made together")
-    return Own(found, secret, certificate)
+    return Own(*own_files.pair(certificate, key), certificate)
 
 
 def _make(config: OpcUaServerConfig, certificate: Path, key: Path) -> None:

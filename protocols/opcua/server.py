@@ -223,8 +223,9 @@ class HardenedServer:
             task = asyncio.ensure_future(inner.subscription_service.delete_subscriptions(gone_now))
             self.listener.closing.append(task)
 
-    def _refused(self, address: str, _status: str, why: str) -> None:
-        self.tell(Code.PEER_REFUSED, address, why)
+    def _refused(self, address: str, status: str, why: str) -> None:
+        """Of the transport (Bad_Tcp…) it is no OPC UA at all, else somebody who is not let in."""
+        self.tell(Code.FRAMING if status.startswith("BadTcp") else Code.PEER_REFUSED, address, why)
 
     def _told(self, who: Caller, what: str, status: ua.StatusCode) -> None:
         """The audit: refusals to people, the rest to the log; writes that repeat only once a session."""

@@ -34,6 +34,10 @@ TICK = 0.25
 """Seconds between two looks at whether the subscriptions still live."""
 AGAIN = 10.0
 """Seconds after which what the server did not know is looked for anew, by a new connection."""
+NOTES = 2500
+"""Things told once that are remembered: a device has 1000 tags."""
+LINE = 1200
+"""Characters of one line of the log, about: a line a tag would be too many for it."""
 OVERFLOW = 0x480
 """Bits of a status code: data value, overflow (OPC 10000-4 §7.39)."""
 
@@ -76,7 +80,7 @@ class OpcUaTagSource:
         self._wake = asyncio.Event()
         self._backoff = Backoff()
         self._up: bool | None = None
-        self._notes: list[str] = []
+        self._notes: dict[str, None] = {}
 
     def want(self, name: str, value: Value) -> None:
         """Have this output at this value from now on; a newer call replaces an older one."""
@@ -231,7 +235,7 @@ class OpcUaTagSource:
             for name, why in placed.missing.items()
             if name in watched
         }
-        self._note([f"{name}: {why}" for name, why in placed.missing.items()])
+        self._note([f"{name}: {why}" for name, why in placed.missing.items()], Code.TAG_DOUBTFUL)
         if row:
             self._sink.values(row)
 
@@ -295,12 +299,21 @@ class OpcUaTagSource:
         if first:
             self._sink.link(False, reason)
 
-    def _note(self, texts: Iterable[str]) -> None:
-        """Tell a person once what was found; a reconnection finds the same."""
+    def _note(self, texts: Iterable[str], code: Code = Code.NONE) -> None:
+        """Tell a person once what was found, many in one line; a reconnection finds the same."""
+        line = ""
         for text in texts:
-            if text not in self._notes:
-                self._notes = [*self._notes[-200:], text]
-                self._on_event(int(Code.NONE), f"{self.name}: {text}")
+            if text in self._notes:
+                continue
+            self._notes[text] = None
+            while len(self._notes) > NOTES:
+                del self._notes[next(iter(self._notes))]
+            if line and len(line) + len(text) > LINE:
+                self._on_event(int(code), f"{self.name}: {line}")
+                line = ""
+            line = f"{line}; {text}" if line else text
+        if line:
+            self._on_event(int(code), f"{self.name}: {line}")
 
 
 def _doubtful(reading: TagValue, reason: str) -> TagValue:

@@ -9,11 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding
 
-from protocols.link import LinkError
-from protocols.modbus import certificate as reading
 from protocols.opcua.compat import LoggedIn, Login, Role
+from protocols.opcua.own_files import user_certificate
 from protocols.opcua.passwords import hashed, matches
 from protocols.opcua.server_settings import OpcUaUser
 
@@ -64,7 +62,9 @@ class Users:
         self._hashes: dict[str, tuple[str, Role]] = {
             user.name: (user.password_hash, _ROLES[user.role]) for user in users if user.password_hash
         }
-        self._certificates = {_der(user): (user.name, _ROLES[user.role]) for user in users if user.certificate}
+        self._certificates = {
+            user_certificate(user): (user.name, _ROLES[user.role]) for user in users if user.certificate
+        }
         self._dummy = hashed("")
         self._pool = ThreadPoolExecutor(AT_ONCE, "opcua-password")
         self._waiting = 0
@@ -126,19 +126,3 @@ class Users:
         rest = f"; that address waits {pause:g} s" if pause else ""
         self._refused(address, "BadUserAccessDenied", f"logs in with a wrong name or password{rest}")
         return None
-
-
-def _der(user: OpcUaUser) -> bytes:
-    path = user.certificate
-    try:
-        if path is None:
-            raise ValueError("no file")
-        (der, *_) = reading.blocks(reading.contents(path))
-        return x509.load_der_x509_certificate(der).public_bytes(Encoding.DER)
-    except OSError as error:
-        cause = (error.strerror or str(error)).lower()
-        raise LinkError(
-            f"{path}: the certificate of user {user.name!r} cannot be read ({cause}); mend the path"
-        ) from error
-    except (ValueError, reading.CertificateError) as error:
-        raise LinkError(f"{path}: is no certificate of user {user.name!r} ({error}); give one in PEM or DER") from error

@@ -278,6 +278,72 @@ async def test_of_type_takes_the_types_below_as_well(bench: Bench) -> None:
         assert got.Message.Text == "moved"
 
 
+async def test_a_where_clause_looks_at_each_element_once(bench: Bench) -> None:
+    seen = _Events()
+    literals = [ua.LiteralOperand(ua.Variant(1)), ua.LiteralOperand(ua.Variant(2))]
+    elements = [
+        ua.ContentFilterElement(ua.FilterOperator.Or, [ua.ElementOperand(n), ua.ElementOperand(n)])
+        for n in range(1, 60)
+    ]
+    elements.append(ua.ContentFilterElement(ua.FilterOperator.LessThan, literals))
+    for operator in (ua.FilterOperator.And, ua.FilterOperator.Or):
+        elements[0].FilterOperator = operator
+        async with bench.client("anna") as client:
+            subscription = await client.create_subscription(20, seen)
+            field = ua.SimpleAttributeOperand(numeric(2041), [ua.QualifiedName("Message")], ua.AttributeIds.Value)
+            elements[-1].FilterOperator = ua.FilterOperator.GreaterThan  # never: all ways are tried
+            await subscription.subscribe_events(evfilter=ua.EventFilter([field], ua.ContentFilter(elements)))
+            elements[-1].FilterOperator = ua.FilterOperator.LessThan
+            await subscription.subscribe_events(evfilter=ua.EventFilter([field], ua.ContentFilter(elements)))
+            compat.emit(bench.server, [], BaseEvent(message="late"))
+            _, got = await asyncio.wait_for(seen.seen.get(), 10)
+            assert got.Message.Text == "late"
+            assert seen.seen.empty()
+
+
+async def test_browsing_is_bounded_and_knows_new_subtypes(bench: Bench) -> None:
+    server = bench.server
+    everything = ua.BrowseDescription(
+        numeric(ua.ObjectIds.Structure), ua.BrowseDirection.Both, numeric(ua.ObjectIds.References), True, 0, 63
+    )
+    async with bench.client("anna") as client:
+        session = client.uaclient.session
+        results = await session.browse(ua.BrowseParameters(NodesToBrowse=[everything] * 1000))
+        names = [result.StatusCode.name for result in results]
+        assert names == sorted(names, reverse=True)
+        assert set(names) == {"Good", "BadNoContinuationPoints"}
+        assert sum(len(result.References) for result in results) <= compat.rules_of(server).limits.references
+
+        async def children(kind: ua.NodeId) -> int:
+            wanted = ua.BrowseDescription(bench.machine.nodeid, ua.BrowseDirection.Forward, kind, True, 0, 63)
+            (result,) = await session.browse(ua.BrowseParameters(NodesToBrowse=[wanted]))
+            return len(result.References)
+
+        aggregates = numeric(ua.ObjectIds.Aggregates)
+        before = await children(aggregates)
+        kind = await server.get_node(aggregates).add_reference_type(NODES, "IsFedBy")
+        added = await server.nodes.objects.add_object(NODES, "Feeder")
+        await bench.machine.add_reference(added, kind.nodeid)
+        assert await children(aggregates) == before + 1
+
+
+async def test_long_paths_end(bench: Bench) -> None:
+    no: Any = False
+    yes: Any = True
+    there = ua.RelativePathElement(numeric(31), no, yes, ua.QualifiedName("Server"))
+    back = ua.RelativePathElement(numeric(31), yes, yes, ua.QualifiedName("Objects"))
+    async with bench.client("anna") as client:
+        session = client.uaclient.session
+
+        async def walk(times: int) -> ua.BrowsePathResult:
+            path = ua.BrowsePath(numeric(ua.ObjectIds.ObjectsFolder), ua.RelativePath([there, back] * times))
+            return (await session.translate_browsepaths_to_nodeids([path]))[0]
+
+        assert [target.TargetId for target in (await walk(20)).Targets] == [numeric(ua.ObjectIds.ObjectsFolder)]
+        with pytest.raises(ua.uaerrors.BadTooManyOperations):
+            await walk(5000)
+
+
 async def test_conditions_are_shown_again_to_who_asks(bench: Bench) -> None:
     compat.bind_condition_refresh(bench.server)
     condition: Any = Condition(message="too dark")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import socket
 import time
 from collections.abc import AsyncIterator
@@ -20,7 +22,7 @@ from protocols.opcua.compat.names import numeric
 from protocols.opcua.security import Own, Security
 from protocols.opcua.server import HardenedServer
 from protocols.opcua.server_settings import OpcUaServerConfig
-from tests.contract.opcua_rig import Rig
+from tests.contract.opcua_rig import Rig, until
 from tests.opcua_papers import Paper, Papers
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(90)]
@@ -130,6 +132,30 @@ async def test_an_address_that_is_taken_is_one_sentence(rig: Rig, tmp_path: Path
     other = HardenedServer(config, data=tmp_path, on_event=lambda *_: None)
     with pytest.raises(LinkError, match="another program has this port; stop it or give another port"):
         await other.run()
+
+
+async def test_a_server_that_is_cancelled_leaves_nothing(rig: Rig, papers: Papers, tmp_path: Path) -> None:
+    other = Rig(tmp_path, papers)
+    await other.fill()
+    papers.client.save(other.trust / "trusted", "client")
+    running = asyncio.create_task(other.hardened.run())
+    await until(lambda: other.hardened.port > 0)
+    client = await other.client("otto")
+    await client.connect()
+    subscription = await client.create_subscription(100, Nothing())
+    await subscription.subscribe_data_change(client.get_node(other.result.nodeid))
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    assert not other.hardened.listener.door.members
+    client.disconnect_socket()
+    with contextlib.suppress(ConnectionError, ua.UaError, TimeoutError):
+        await client.disconnect()
+
+
+class Nothing:
+    def datachange_notification(self, *_: Any) -> None:
+        """Nobody listens."""
 
 
 # ── E-1, E-5 ─────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -169,6 +169,7 @@ async def test_c10_a_trigger_that_came_while_nobody_listened_is_no_edge(style: S
             await until(lambda: station.states[-1:] == [UP], BACK)
             if style is Style.BITS:
                 await until(lambda: plc.get("NOT_READY_REASON") == Code.OUT_OF_ORDER, BACK)
+                await until(lambda: not plc.get("STATUS") & StatusBit.READY, BACK)  # written behind its reason
             else:
                 await until(lambda: plc.get("TRIGGER_SEQ_ACK") == 5, BACK)
             assert not vision.accepted

@@ -147,7 +147,7 @@ async def test_a_job_is_done_and_recorded_and_the_plc_is_told_who_drives(line: L
     system = System(otto, f"{STATION}.MachineVision")
     async with line.modbus() as plc, system.events() as events:
         assert await system.call(f"{MACHINE}/SelectModeAutomatic") == [0]
-        await events.first("StateChanged", **{"ToState/Id": system.type(READY)})
+        await events.first("StateChanged", 15.0, **{"ToState/Id": system.type(READY)})
         seen = await plc.read()
         assert seen.status.not_ready_reason == Code.DRIVEN_BY_OTHER
         job, error = await system.call(f"{AUTOMATIC}/StartSingleJob", *system.job(meas="M-7", part="4711"))
@@ -161,7 +161,7 @@ async def test_a_job_is_done_and_recorded_and_the_plc_is_told_who_drives(line: L
         assert whole[1]["jobId"] == job
         assert (await plc.read()).result.result_seq == 0, "the PLC was shown another driver's result"
         assert await system.call(f"{MACHINE}/Halt", ("Int32", 0), ("String", "")) == [0]
-        await events.first("StateChanged", **{"ToState/Id": system.type(HALTED)})
+        await events.first("StateChanged", 15.0, **{"ToState/Id": system.type(HALTED)})
         assert await system.call(f"{MACHINE}/Reset", ("Int32", 0), ("String", "")) == [0]
         await shown(plc, lambda outputs: outputs.status.not_ready_reason != Code.DRIVEN_BY_OTHER, 15)
     assert len(line.inspected(4711)) == 1

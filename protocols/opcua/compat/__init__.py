@@ -30,6 +30,7 @@ from protocols.opcua.compat.processor import Processor
 from protocols.opcua.compat.rules import Array, RuledServer, Rules, rules_of
 from protocols.opcua.compat.sessions import Session, on_session_closed
 from protocols.opcua.compat.subscriptions import Subscription, Subscriptions
+from protocols.opcua.compat.views import Views
 from protocols.opcua.compat.writes import Attributes, bind_write, run_now, set_value
 
 __all__ = [
@@ -71,6 +72,7 @@ def install() -> None:
     server.InternalServer = RuledServer  # type: ignore[misc]
     internal_server.InternalSession = Session  # type: ignore[misc]
     internal_server.MethodService = Methods  # type: ignore[misc]
+    internal_server.ViewService = Views  # type: ignore[misc]
     internal_server.AttributeService = Attributes  # type: ignore[misc]
     internal_server.SubscriptionService = Subscriptions  # type: ignore[misc]
     subscription_service.InternalSubscription = Subscription  # type: ignore[misc]

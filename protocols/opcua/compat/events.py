@@ -34,9 +34,21 @@ _DEEPEST = 32
 
 
 class WhereClause(WhereClauseEvaluator):
-    """Understands OfType as the standard does: the type and all below it."""
+    """Understands OfType as the standard does, the type and all below it, and looks at each element once.
+
+    Elements that refer to the same later ones would else be looked at 2^n times for each event.
+    """
+
+    def eval(self, event: Any) -> bool:
+        self._known: dict[int, Any] = {}
+        return super().eval(event)
 
     def _eval_el(self, index: int, event: Any) -> Any:
+        if index not in self._known:
+            self._known[index] = self._evaluated(index, event)
+        return self._known[index]
+
+    def _evaluated(self, index: int, event: Any) -> Any:
         element = self.elements[index]
         if element.FilterOperator != ua.FilterOperator.OfType:
             return super()._eval_el(index, event)

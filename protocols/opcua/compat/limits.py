@@ -20,6 +20,13 @@ class Limits:
     """Notifications kept for Republish in one subscription."""
     operations: int = 1_000
     """Nodes in one request."""
+    references: int = 5_000
+    """In the answer to one Browse."""
+    looks: int = 100_000
+    """References that are looked at for one TranslateBrowsePathsToNodeIds."""
+    event_items: int = 200
+    event_items_per_session: int = 50
+    """Monitored items with a filter of their own, which each event goes through."""
     publish_requests: int = 30
     """Of one session that wait for something to publish."""
     orphan_s: float = 60.0

@@ -92,7 +92,8 @@ class Processor(UaProcessor):
         except asyncio.CancelledError:
             raise
         except Exception as error:  # noqa: BLE001 - the boundary: a peer's nonsense is the end of its connection
-            self._end("BadSecurityChecksFailed", f"sends what cannot be read ({type(error).__name__})")
+            self.rules.odd(self.address, f"a message that cannot be read ({type(error).__name__})")
+            self._end("BadSecurityChecksFailed", "")
         return False
 
     def _end(self, status: str, why: str) -> None:

@@ -23,6 +23,7 @@ from protocols.opcua.compat.callers import serving, session_name
 from protocols.opcua.compat.names import named, opaque, status
 from protocols.opcua.compat.rules import rules_in, rules_of
 from protocols.opcua.compat.subscriptions import Subscription
+from protocols.opcua.compat.views import Views
 
 if TYPE_CHECKING:
     from protocols.opcua.compat.processor import Processor
@@ -72,6 +73,9 @@ class Session(InternalSession):
 
     async def browse(self, params: ua.BrowseParameters) -> list[ua.BrowseResult]:
         self._some(params.NodesToBrowse)
+        views = self.iserver.view_service
+        if self._guarded and isinstance(views, Views):
+            return views.browse(params, self.rules.limits.references)
         return await super().browse(params)
 
     async def translate_browsepaths_to_nodeids(self, params: list[ua.BrowsePath]) -> list[ua.BrowsePathResult]:
@@ -79,6 +83,9 @@ class Session(InternalSession):
         for path in params if self._guarded else ():
             if not path.RelativePath.Elements:
                 raise ServiceError(ua.StatusCodes.BadNothingToDo)
+        views = self.iserver.view_service
+        if self._guarded and isinstance(views, Views):
+            return views.translate_browsepaths_to_nodeids(params, self.rules.limits.looks)
         return await super().translate_browsepaths_to_nodeids(params)
 
     # ── what concerns subscriptions ──────────────────────────────────────────────────────────────────────────────────
@@ -111,15 +118,13 @@ class Session(InternalSession):
     ) -> list[ua.MonitoredItemCreateResult]:
         self._some(params.ItemsToCreate)
         self._own(params.SubscriptionId)
-        room = self._room_for_items() if self._guarded else len(params.ItemsToCreate)
-        beyond = params.ItemsToCreate[room:]
-        params.ItemsToCreate = params.ItemsToCreate[:room]
-        if beyond:
+        fits = self._fitting(params.ItemsToCreate) if self._guarded else [True] * len(params.ItemsToCreate)
+        params.ItemsToCreate = [item for item, fit in zip(params.ItemsToCreate, fits, strict=True) if fit]
+        if not all(fits):
             self.rules.limited(self.address, "has all the monitored items that one session may have")
         with serving(self):
-            results = await super().create_monitored_items(params)
-        refused = [ua.MonitoredItemCreateResult(StatusCode=status("BadTooManyMonitoredItems")) for _ in beyond]
-        return [*results, *refused]
+            made = iter(await super().create_monitored_items(params))
+        return [next(made) if fit else _too_many() for fit in fits]
 
     async def modify_monitored_items(
         self, params: ua.ModifyMonitoredItemsParameters
@@ -232,14 +237,19 @@ class Session(InternalSession):
         if len(asked) > self.rules.limits.operations:
             raise ServiceError(ua.StatusCodes.BadTooManyOperations)
 
-    def _room_for_items(self) -> int:
-        limits = self.rules.limits
-        every = {
-            number: len(s.monitored_item_srv._monitored_items)
-            for number, s in self.subscription_service.subscriptions.items()
-        }
-        own = sum(every[each.data.SubscriptionId] for each in self.own_subscriptions())
-        return max(0, min(limits.items_per_session - own, limits.items - sum(every.values())))
+    def _fitting(self, asked: Sequence[ua.MonitoredItemCreateRequest]) -> list[bool]:
+        """For which of these items there is room; each event goes through all items for events."""
+        limits, own = self.rules.limits, self.own_subscriptions()
+        items, all_items = _items(own), _items(self.subscription_service.subscriptions.values())
+        room = min(limits.items_per_session - items[0], limits.items - all_items[0])
+        room_for_events = min(limits.event_items_per_session - items[1], limits.event_items - all_items[1])
+        fits = []
+        for item in asked:
+            event = item.ItemToMonitor.AttributeId == ua.AttributeIds.EventNotifier
+            fits.append(room > 0 and (room_for_events > 0 or not event))
+            room -= fits[-1]
+            room_for_events -= fits[-1] and event
+        return fits
 
     # ── its end ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -257,6 +267,17 @@ class Session(InternalSession):
                 callback(session_name(self))
             except Exception:  # noqa: BLE001 - the boundary: one listener's mistake must not keep it from the others
                 _log.exception("after the end of a session")
+
+
+def _items(subscriptions: Iterable[InternalSubscription]) -> tuple[int, int]:
+    """How many items these have, and how many of them are for events."""
+    services = [subscription.monitored_item_srv for subscription in subscriptions]
+    for_events = sum(len(items) for service in services for items in service._monitored_events.values())
+    return sum(len(service._monitored_items) for service in services), for_events
+
+
+def _too_many() -> ua.MonitoredItemCreateResult:
+    return ua.MonitoredItemCreateResult(StatusCode=status("BadTooManyMonitoredItems"))
 
 
 def _revise(params: ua.CreateSubscriptionParameters, shortest: float) -> None:

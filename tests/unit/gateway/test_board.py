@@ -146,3 +146,10 @@ def test_a_number_beyond_its_word_is_shown_as_the_nearest(writer: BoardWriter, r
     writer.publish(Seat.LINK, Command(), Outputs(Status(lost=70_000), replace(OK, findings=99_999)), None)
     image = reader.read()
     assert (image.outputs.status.lost, image.outputs.result.findings) == (65535, 65535)
+
+
+def test_a_board_that_is_closed_is_written_no_more() -> None:
+    board = BoardWriter()
+    board.close()
+    board.add(outcome(1))
+    board.publish(Seat.LINK, Command(), Outputs(), None)

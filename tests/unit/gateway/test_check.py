@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway import certs
 from gateway import check as checks
 from gateway.check import Computer, Item, Report, Status, check
 from gateway.config import StationConfig
@@ -238,6 +239,24 @@ def test_a_field_that_cannot_be_is_told_with_its_place(config: Path) -> None:
     (error,) = errors(check(config, computer()))
     assert "stations[0].link" in error
     assert "TRIGER_SEQ is no field of the command block; did you mean TRIGGER_SEQ?" in error
+
+
+def test_certificates_of_the_opcua_server_and_its_users_are_read(config: Path) -> None:
+    config.write_text("opcua: {port: 4999, certificate: own.pem, key: own.key}\n" + CONFIG)
+    (error,) = errors(check(config, computer()))
+    assert "own.pem: cannot be read (no such file or directory); mend the path, or make both with" in error
+    now, later = time.time(), time.time() + 3 * 86_400
+    for name in ("own", "other"):
+        wish = certs.Wish(name, ["127.0.0.1"], [], "", days=2, key="rsa", authority=False, opcua=True)
+        certs.save(certs.make(wish, None), config.parent)
+    assert any("own.pem, valid until" in line for line in lines(check(config, computer(clock=now)), Status.OK))
+    assert any("clients refuse it" in line for line in lines(check(config, computer(clock=later)), Status.WARNING))
+    config.write_text("opcua: {port: 4999, certificate: own.pem, key: other.key}\n" + CONFIG)
+    (error,) = errors(check(config, computer()))
+    assert "other.key: does not belong to" in error
+    config.write_text("opcua: {port: 4999, users: [{name: carla, certificate: carla.pem}]}\n" + CONFIG)
+    (error,) = errors(check(config, computer()))
+    assert "carla.pem: the certificate of user 'carla' cannot be read" in error
 
 
 def test_the_opcua_server_and_the_link_at_its_variables_are_looked_at(config: Path) -> None:

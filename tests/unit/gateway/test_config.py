@@ -483,3 +483,13 @@ def test_a_link_that_leads_nowhere_is_no_data_dir(place: Path) -> None:
     change(place, "data_dir: data", "data_dir: loop/x")
     with pytest.raises(ConfigError, match=r"cannot be used .Too many levels of symbolic links.; name another place"):
         configuration.load(place)
+
+
+def test_paths_of_the_opcua_server_are_seen_from_the_file_and_doubts_are_told(tmp_path: Path) -> None:
+    text = DEMO.read_text("utf-8").replace("recipes/bracket", str(DEMO.parent / "recipes" / "bracket"))
+    path = tmp_path / "c.yaml"
+    path.write_text(f"{text}opcua: {{ trust: certs/trust, allow_unencrypted: true, anonymous: true }}\n", "utf-8")
+    loaded = configuration.read(path)
+    assert loaded.config.opcua is not None
+    assert loaded.config.opcua.trust == tmp_path / "certs" / "trust"
+    assert ["SecurityPolicy None" in str(warning) for warning in loaded.warnings] == [True]

@@ -11,6 +11,7 @@ import pytest
 import structlog
 
 from gateway import log as log_module
+from gateway.app import Gateway
 from gateway.inspection import Finding, Inspection, Trigger
 from gateway.log import Log, configure_with, log_inspection
 from protocols.signals import Judgement
@@ -113,6 +114,13 @@ def test_a_value_that_cannot_be_printed_ends_no_log(bench: Bench) -> None:
     structlog.get_logger().info("first", odd=Odd())
     structlog.get_logger().info("second")
     assert [event["event"] for event in bench.events()] == ["log_line_unprintable", "second"]
+
+
+def test_what_a_link_tells_without_a_code_is_no_warning(bench: Bench) -> None:
+    bench.configure()
+    Gateway._link_event(0, "cnc: tool_id is ns=3;s=ToolId")
+    Gateway._link_event(6003, "somebody is turned away")
+    assert [event["level"] for event in bench.events()] == ["info", "warning"]
 
 
 def test_repeats_are_counted_and_told_after_the_minute(bench: Bench) -> None:

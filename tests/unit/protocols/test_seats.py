@@ -130,6 +130,25 @@ def test_a_link_that_is_down_is_no_fault_while_another_drives_and_is_one_afterwa
     assert (bench.driver, bench.lost) == (PLC, True)
 
 
+def test_a_plc_that_polls_and_dies_enabled_can_be_followed_once_its_heartbeat_is_lost() -> None:
+    bench = Bench()
+    bench.link(PLC, LinkState.UP)
+    bench.send(PLC, control=ON, plc_heartbeat=1)
+    bench.send(PLC, control=ON, plc_heartbeat=2)
+    bench.send(VARIABLES, control=ON)
+    assert bench.driver is PLC
+    bench.send(VARIABLES, control=0)
+    bench.pass_time(2 * bench.settings.plc_heartbeat_timeout)
+    assert bench.plc.status.not_ready_reason == Code.PLC_HEARTBEAT_LOST
+    bench.send(VARIABLES, control=ON)
+    assert bench.driver is VARIABLES
+    assert bench.outputs.status.ready
+    bench.send(PLC, control=ON, plc_heartbeat=3)  # it is back
+    assert bench.plc.status.not_ready_reason == Code.DRIVEN_BY_OTHER
+    bench.send(VARIABLES, control=0)
+    assert bench.plc.status.ready
+
+
 def test_a_link_that_goes_and_comes_while_another_drives_changes_nothing() -> None:
     bench = taken()
     for state in (LinkState.UP, LinkState.DOWN, LinkState.UP):

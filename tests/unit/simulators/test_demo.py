@@ -61,9 +61,11 @@ def test_what_is_left_out_has_the_gateway_s_defaults(tmp_path: Path) -> None:
     )  # fmt: skip
 
 
-def test_the_demo_s_own_configuration_can_be_read() -> None:
-    setup = demo_setup.read(ROOT / "configs" / "demo.yaml")
+@pytest.mark.parametrize("link", demo_setup.LINKS)
+def test_the_demo_s_own_configurations_can_be_read(link: str) -> None:
+    setup = demo_setup.read(ROOT / demo.CONFIGS[link])
     assert setup.port > 1023
+    assert setup.kind == demo_setup.LINKS[link]
 
 
 @pytest.mark.parametrize(
@@ -74,10 +76,7 @@ def test_the_demo_s_own_configuration_can_be_read() -> None:
         ("- 1\n", "does not describe a gateway"),
         (CONFIG.replace("port: 5099", "port: many"), "does not describe a gateway"),
         (CONFIG.replace("CDAB", "ACBD"), "does not describe a gateway"),
-        (
-            CONFIG.replace("kind: simulated", "kind: folder"),
-            "needs a modbus_server or opcua_client link and a simulated camera",
-        ),
+        (CONFIG.replace("kind: simulated", "kind: folder"), "and a simulated camera, station cell9 has"),
         (CONFIG.replace("kind: modbus_server", "kind: loopback"), "station cell9 has loopback"),
     ],
 )

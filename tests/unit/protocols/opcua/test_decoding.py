@@ -82,7 +82,7 @@ def test_a_part_cannot_be_read_beyond_its_end_nor_before_its_beginning() -> None
 )
 def test_what_can_be_is_read_as_ever(value: ua.Variant) -> None:
     if value.Value and isinstance(value.Value[0], list):
-        value.Dimensions = [2, 3]
+        value.Dimensions = [ua.Int32(2), ua.Int32(3)]
     again = variant_from_binary(Buffer(variant_to_binary(value)))
     assert (again.Value, again.VariantType) == (value.Value, value.VariantType)
 
