@@ -55,13 +55,13 @@ class Node:
     _waiting: dict[int, asyncio.Future[Any]] = field(default_factory=dict)
     _news: asyncio.Event = field(default_factory=asyncio.Event)
 
-    async def do(self, command: str, **arguments: Any) -> Any:
-        """Its answer; NodeError if it could not do it."""
+    async def do(self, command: str, *, within: float = ANSWER, **arguments: Any) -> Any:
+        """Its answer, waited for so many seconds; NodeError if it could not do it."""
         assert self.process.stdin is not None
         number = next(self._numbers)
         self._waiting[number] = asyncio.get_running_loop().create_future()
         self.process.stdin.write(json.dumps({"id": number, "do": command, **arguments}, default=str).encode() + b"\n")
-        async with asyncio.timeout(ANSWER):
+        async with asyncio.timeout(within):
             await self.process.stdin.drain()
             return await self._waiting[number]
 
