@@ -118,7 +118,7 @@ async def _node_jobs(made: Certificates, count: int) -> Any:
 async def _some(client: Node, system: str, count: int, interval: int) -> Any:
     await client.do("prepare", **_MAIN, system=system)
     await client.do("jobs", **_MAIN, system=system, count=10, interval=interval)
-    return await client.do("jobs", **_MAIN, system=system, count=count, interval=interval, pause=20, within=600)
+    return await client.do("jobs", 600, **_MAIN, system=system, count=count, interval=interval, pause=20)
 
 
 # ---------------------------------------------------------------- tables

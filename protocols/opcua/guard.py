@@ -140,8 +140,11 @@ class Connection(OPCUAProtocol):
         while True:
             header, body = await self.messages.get()
             await self._writable.wait()
+            await self._listener.turn()
+            began = self._clock()
             if header is None or not await self._process_one_msg(header, body):
                 break
+            self._listener.spent(self._clock() - began)
             self._throttle()
             await asyncio.sleep(0)  # a client with a full queue leaves the others their turn
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -22,6 +22,8 @@ from protocols.settings import OnEvent
 SWEEP_S = 0.5
 AGAIN_S = 60.0
 """Seconds after which the same thing about the same peer is told once more."""
+TURN_S = 0.02
+"""Seconds that the requests of all may take together, before other work has its turn."""
 REMEMBERED = 1024
 OF_ONE, OF_ALL = 10, 60
 """Different things of one kind told in a minute at most, of one client and of all."""
@@ -82,6 +84,8 @@ class Listener:
         self.patience = patience
         self.swept: Callable[[], None] = lambda: None
         """Called at each sweep, after it."""
+        self._spent = 0.0
+        self._line: deque[asyncio.Future[None]] = deque()
         self._sockets: list[socket.socket] = []
         self._make: Callable[[str], Connection] | None = None
 
@@ -112,6 +116,30 @@ class Listener:
             await asyncio.sleep(0)
         while self.closing:
             await asyncio.gather(*[self.closing.pop()], return_exceptions=True)
+
+    async def turn(self) -> None:
+        """Wait, behind those who came before, until there is time to serve one more request."""
+        if self._spent > TURN_S or self._line:
+            mine = asyncio.get_running_loop().create_future()
+            self._line.append(mine)
+            await mine
+
+    def spent(self, seconds: float) -> None:
+        """So long it took to serve one."""
+        if not self._spent and not self._line:
+            asyncio.get_running_loop().call_soon(self._next_turn)
+        self._spent += seconds
+
+    def _next_turn(self) -> None:
+        """In each round of the loop one of those who wait, so that all else has its turn as well."""
+        self._spent = 0.0
+        while self._line:
+            first = self._line.popleft()
+            if not first.done():
+                first.set_result(None)
+                break
+        if self._line:
+            asyncio.get_running_loop().call_soon(self._next_turn)
 
     def forget(self, connection: Connection) -> None:
         """This connection has ended."""

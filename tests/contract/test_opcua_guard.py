@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 import random
 from collections.abc import AsyncIterator
@@ -264,6 +265,33 @@ async def _end(client: Client) -> None:
         client.disconnect_socket()
 
 
+async def test_e09_who_asks_for_much_takes_turns_with_the_others_and_with_all_else(rig: Rig) -> None:
+    listener = rig.hardened.listener
+    served: list[str] = []
+    between: list[int] = []
+
+    async def asks(who: str) -> None:
+        for _ in range(30):
+            await listener.turn()
+            served.append(who)
+            listener.spent(0.5)
+            await asyncio.sleep(0)
+
+    async def works() -> None:
+        while True:
+            between.append(len(served))
+            await asyncio.sleep(0)
+
+    working = asyncio.create_task(works())
+    async with asyncio.TaskGroup() as tasks:
+        for who in "abc":
+            tasks.create_task(asks(who))
+    working.cancel()
+    assert [served.count(who) for who in "abc"] == [30, 30, 30]
+    assert all(set(served[at : at + 3]) == set("abc") for at in range(3, 87)), "".join(served)
+    assert max(after - before for before, after in itertools.pairwise(between)) == 1
+
+
 # ── E-10, E-11 ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -303,13 +331,35 @@ async def test_e10_subscriptions_and_items_are_counted_and_come_back(rig: Rig) -
         async with rig.session("anna") as client:
             made = [await client.create_subscription(1000, Seen()) for _ in range(4)]
             assert await _status(client.create_subscription(1000, Seen())) == "BadTooManySubscriptions"
-            node = client.get_node(rig.result.nodeid)
-            items = [await _status(made[0].subscribe_data_change(node)) for _ in range(32)]
+            node, space = client.get_node(rig.result.nodeid), rig.hardened.server.iserver.aspace._nodes
+            values = [each for each, data in space.items() if ua.AttributeIds.Value in data.attributes][:32]
+            items = [await _status(made[0].subscribe_data_change(client.get_node(each))) for each in values]
             assert items == ["Good"] * 30 + ["BadTooManyMonitoredItems"] * 2
             await made[0].delete()
             again = await client.create_subscription(1000, Seen())
             assert await _status(again.subscribe_data_change(node)) == "Good"
     assert not rig.hardened.server.iserver.subscription_service.subscriptions
+
+
+async def test_e10_many_items_of_one_node_and_many_for_events_are_refused(rig: Rig) -> None:
+    def asked(node: ua.NodeId, attribute: ua.AttributeIds, wanted: Any = None) -> ua.MonitoredItemCreateRequest:
+        parameters = ua.MonitoringParameters(1, 0, wanted, 1, True)
+        return ua.MonitoredItemCreateRequest(ua.ReadValueId(node, attribute), ua.MonitoringMode.Reporting, parameters)
+
+    path = [ua.QualifiedName("Message")]
+    fields = ua.EventFilter([ua.SimpleAttributeOperand(numeric(2041), path, ua.AttributeIds.Value)])
+    event = asked(numeric(ua.ObjectIds.Server), ua.AttributeIds.EventNotifier, fields)
+    value = asked(rig.result.nodeid, ua.AttributeIds.Value)
+    async with rig.session() as client:
+        for item, most in ((value, 10), (event, 20)):
+            subscription = await client.create_subscription(1000, Seen())
+            number, both = subscription.subscription_id, ua.TimestampsToReturn.Both
+            names = []
+            for _ in range(2):
+                wanted = ua.CreateMonitoredItemsParameters(number, both, [item] * 14)
+                names += [each.StatusCode.name for each in await client.uaclient.create_monitored_items(wanted)]
+            assert names == ["Good"] * most + ["BadTooManyMonitoredItems"] * (28 - most)
+            await subscription.delete()
 
 
 async def test_e10_subscriptions_left_behind_are_few_and_go(rig: Rig) -> None:

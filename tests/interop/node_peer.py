@@ -55,7 +55,7 @@ class Node:
     _waiting: dict[int, asyncio.Future[Any]] = field(default_factory=dict)
     _news: asyncio.Event = field(default_factory=asyncio.Event)
 
-    async def do(self, command: str, *, within: float = ANSWER, **arguments: Any) -> Any:
+    async def do(self, command: str, within: float = ANSWER, /, **arguments: Any) -> Any:
         """Its answer, waited for so many seconds; NodeError if it could not do it."""
         assert self.process.stdin is not None
         number = next(self._numbers)

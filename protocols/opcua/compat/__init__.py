@@ -24,7 +24,7 @@ from protocols.opcua.compat.calls import Methods, bind_method, called_object
 from protocols.opcua.compat.channel import Refused
 from protocols.opcua.compat.events import WhereClause, bind_condition_refresh, emit, publish_now
 from protocols.opcua.compat.identity import Login
-from protocols.opcua.compat.items import Items
+from protocols.opcua.compat.items import Items, Values
 from protocols.opcua.compat.limits import Limits
 from protocols.opcua.compat.processor import Processor
 from protocols.opcua.compat.rules import Array, RuledServer, Rules, rules_of
@@ -78,4 +78,5 @@ def install() -> None:
     subscription_service.InternalSubscription = Subscription  # type: ignore[misc]
     internal_subscription.MonitoredItemService = Items  # type: ignore[misc]
     binary_server_asyncio.UaProcessor = Processor  # type: ignore[misc]
+    monitored_item_service.MonitoredItemValues = Values  # type: ignore[misc]
     monitored_item_service.WhereClauseEvaluator = WhereClause  # type: ignore[misc]

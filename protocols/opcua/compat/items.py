@@ -6,6 +6,7 @@ Source: OPC UA Part 4 §5.13.2, §5.13.3 (CreateMonitoredItems, ModifyMonitoredI
 from __future__ import annotations
 
 import math
+from datetime import datetime
 from typing import Any
 
 from asyncua import ua
@@ -13,10 +14,22 @@ from asyncua.server.monitored_item_service import MonitoredItemService, Monitore
 
 from protocols.opcua.compat.names import status
 
-CLAUSES = 64
-"""Elements of a where clause, and operands of each."""
-FIELDS = 256
+CLAUSES, OPERANDS = 64, 128
+"""Elements of a where clause, and operands of all of them."""
+FIELDS = 100
 """Select clauses of an event filter."""
+_NEVER_CHANGED = (int, float, str, bytes, datetime, type(None))
+
+
+class Values(MonitoredItemValues):
+    """What an item saw last. A single value is never changed in place, so it need not be copied for each item."""
+
+    def set_current_datavalue(self, cur_val: ua.DataValue) -> None:
+        variant = cur_val.Value
+        if variant is None or isinstance(variant.Value, _NEVER_CHANGED):
+            self.old_dvalue, self.current_dvalue = self.current_dvalue, cur_val
+        else:
+            super().set_current_datavalue(cur_val)
 
 
 class Items(MonitoredItemService):
@@ -91,8 +104,8 @@ def _wrong_event_filter(wanted: Any) -> str:
     if not isinstance(wanted, ua.EventFilter):
         return "BadEventFilterInvalid"
     elements = wanted.WhereClause.Elements or []
-    operands = max((len(element.FilterOperands or []) for element in elements), default=0)
-    if len(wanted.SelectClauses or []) > FIELDS or len(elements) > CLAUSES or operands > CLAUSES:
+    operands = sum(len(element.FilterOperands or []) for element in elements)
+    if len(wanted.SelectClauses or []) > FIELDS or len(elements) > CLAUSES or operands > OPERANDS:
         return "BadEventFilterInvalid"
     forward = all(_looks_forward(number, element) for number, element in enumerate(elements))
     return "" if wanted.SelectClauses and forward else "BadEventFilterInvalid"

@@ -24,8 +24,10 @@ class Limits:
     """In the answer to one Browse."""
     looks: int = 100_000
     """References that are looked at for one TranslateBrowsePathsToNodeIds."""
-    event_items: int = 200
-    event_items_per_session: int = 50
+    same_items: int = 10
+    """Items of one session for one attribute of one node."""
+    event_items: int = 100
+    event_items_per_session: int = 20
     """Monitored items with a filter of their own, which each event goes through."""
     publish_requests: int = 30
     """Of one session that wait for something to publish."""

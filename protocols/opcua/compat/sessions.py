@@ -10,7 +10,8 @@ from __future__ import annotations
 import logging
 import math
 import uuid
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from asyncua import Server, ua
@@ -243,12 +244,14 @@ class Session(InternalSession):
         items, all_items = _items(own), _items(self.subscription_service.subscriptions.values())
         room = min(limits.items_per_session - items[0], limits.items - all_items[0])
         room_for_events = min(limits.event_items_per_session - items[1], limits.event_items - all_items[1])
+        same = Counter(map(_what, _each(own)))
         fits = []
         for item in asked:
-            event = item.ItemToMonitor.AttributeId == ua.AttributeIds.EventNotifier
-            fits.append(room > 0 and (room_for_events > 0 or not event))
+            event, what = item.ItemToMonitor.AttributeId == ua.AttributeIds.EventNotifier, _what(item.ItemToMonitor)
+            fits.append(room > 0 and (room_for_events > 0 if event else same[what] < limits.same_items))
             room -= fits[-1]
             room_for_events -= fits[-1] and event
+            same[what] += fits[-1]
         return fits
 
     # ── its end ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -274,6 +277,18 @@ def _items(subscriptions: Iterable[InternalSubscription]) -> tuple[int, int]:
     services = [subscription.monitored_item_srv for subscription in subscriptions]
     for_events = sum(len(items) for service in services for items in service._monitored_events.values())
     return sum(len(service._monitored_items) for service in services), for_events
+
+
+def _each(subscriptions: Iterable[InternalSubscription]) -> Iterator[ua.ReadValueId]:
+    """What their items look at."""
+    for subscription in subscriptions:
+        for item in subscription.monitored_item_srv._monitored_items.values():
+            if item.read_value_id is not None:
+                yield item.read_value_id
+
+
+def _what(target: ua.ReadValueId) -> tuple[ua.NodeId, int]:
+    return target.NodeId, int(target.AttributeId)
 
 
 def _too_many() -> ua.MonitoredItemCreateResult:
