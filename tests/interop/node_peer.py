@@ -51,6 +51,7 @@ class Node:
     process: asyncio.subprocess.Process
     told: list[Told] = field(default_factory=list)
     """All that it told by itself, in order."""
+    over: bool = False
     _numbers: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
     _waiting: dict[int, asyncio.Future[Any]] = field(default_factory=dict)
     _news: asyncio.Event = field(default_factory=asyncio.Event)
@@ -72,6 +73,8 @@ class Node:
                 for told in self.told[since:]:
                     if true(told):
                         return told
+                if self.over:
+                    raise NodeError("the program has ended; its log lies beside its certificates", "")
                 self._news.clear()
                 await self._news.wait()
 
@@ -80,6 +83,8 @@ class Node:
         assert self.process.stdout is not None
         while line := await self.process.stdout.readline():
             self._take(json.loads(line, object_hook=_value))
+        self.over = True
+        self._news.set()
         for waiting in self._waiting.values():
             if not waiting.done():
                 waiting.set_exception(NodeError("the program has ended", ""))
@@ -107,19 +112,23 @@ def _value(told: Told) -> Any:
     return told
 
 
+def environment(folder: Path) -> dict[str, str]:
+    """Of a node program that writes below `folder` alone: node-opcua keeps certificates in the home folder."""
+    homes = {name: str(folder) for name in ("HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME", "TMPDIR")}
+    return {**os.environ, "NODE_PATH": str(PACKAGES), **homes}
+
+
 @asynccontextmanager
 async def node(script: str | Path, folder: Path, *, nice: int = 0) -> AsyncIterator[Node]:
     """Run the script with `folder` for all that it writes; ended with its input, killed when that is not enough.
 
     `script`: a file of this folder by its name, or any by its path.
     """
-    # node-opcua keeps certificates below the home folder where nobody tells it otherwise
-    homes = {name: str(folder) for name in ("HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME", "TMPDIR")}
     with (folder / f"{Path(script).name}.log").open("ab") as log:
         command = ["nice", "-n", str(nice), "node", str(HERE / script)]
         process = await asyncio.create_subprocess_exec(
             *command, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=log,
-            env={**os.environ, "NODE_PATH": str(PACKAGES), **homes}, limit=LINE, cwd=folder,
+            env=environment(folder), limit=LINE, cwd=folder,
         )  # fmt: skip
     peer = Node(process)
     listening = asyncio.create_task(peer.listen())

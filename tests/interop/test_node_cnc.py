@@ -1,14 +1,11 @@
 """Tags of a CNC that node-opcua serves from the official nodeset of OPC 40502: found by type, watched, written.
 
-The packages are fetched once into the build folder:
-npm install --prefix build/node --omit=optional --no-audit --no-fund --no-package-lock node-opcua node-opcua-nodesets
+The head of node_opcua.py says in which version the package comes, and how.
 """
 
 from __future__ import annotations
 
 import asyncio
-import os
-import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -20,10 +17,11 @@ from protocols.faults import Code
 from protocols.tags import Quality
 from tests.contract.test_links import until
 from tests.contract.test_opcua_tag_source import R20, R21, config, watched
+from tests.interop import node_opcua
+from tests.interop.node_peer import environment
 from tests.scenario.stand import free_port
 
-PACKAGES = Path(__file__).parents[2] / "build" / "node" / "node_modules"
-NODESET = PACKAGES / "node-opcua-nodesets" / "nodesets" / "Opc.Ua.CNC.NodeSet.xml"
+NODESET = node_opcua.NODESETS / "Opc.Ua.CNC.NodeSet.xml"
 PATIENCE = 30.0
 TAGS: list[dict[str, Any]] = [
     {"name": "program_state"},
@@ -33,15 +31,10 @@ TAGS: list[dict[str, Any]] = [
 ]
 
 
-def missing() -> str:
-    """Why these tests cannot run; empty when they can."""
-    if shutil.which("node") is None:
-        return "node is not installed"
-    there = (PACKAGES / "node-opcua" / "package.json").exists() and NODESET.exists()
-    return "" if there else f"node-opcua is not in {PACKAGES.parent}; the head of this file says how it comes there"
-
-
-pytestmark = [pytest.mark.interop, pytest.mark.skipif(bool(missing()), reason=missing())]
+pytestmark = [
+    pytest.mark.interop,
+    pytest.mark.skipif(bool(node_opcua.missing()), reason=node_opcua.missing()),
+]
 
 
 class Control:
@@ -61,11 +54,11 @@ class Control:
 
 
 @asynccontextmanager
-async def control(port: int) -> AsyncIterator[Control]:
+async def control(port: int, home: Path) -> AsyncIterator[Control]:
     process = await asyncio.create_subprocess_exec(
         "node", str(Path(__file__).with_name("node_cnc.js")), str(port), str(NODESET),
         stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL,
-        env={**os.environ, "NODE_PATH": str(PACKAGES)},
+        env=environment(home),
     )  # fmt: skip
     made = Control(process)
     try:
@@ -80,10 +73,10 @@ async def control(port: int) -> AsyncIterator[Control]:
         process._transport.close()  # type: ignore[attr-defined]
 
 
-async def test_another_stack_s_cnc_is_found_watched_written_and_found_again() -> None:
+async def test_another_stack_s_cnc_is_found_watched_written_and_found_again(tmp_path: Path) -> None:
     port = free_port()
     async with watched(config(port, "cnc", TAGS)) as (book, source):
-        async with control(port) as cnc:
+        async with control(port, tmp_path) as cnc:
             await until(lambda: book.good("tool_id") == 3, PATIENCE)
             assert (book.good("program_state"), book.good("asked")) == ("running", 0)
             cnc.say("tool 12")
@@ -101,6 +94,6 @@ async def test_another_stack_s_cnc_is_found_watched_written_and_found_again() ->
             await cnc.kill()
             await until(lambda: book.links[-1] is False, PATIENCE)
             assert {reading.code for reading in book.current.values()} == {Code.LINK_LOST}
-        async with control(port):
+        async with control(port, tmp_path):
             await until(lambda: book.good("tool_id") == 3, PATIENCE)
             await until(lambda: source.taken("answer") == -7, PATIENCE)

@@ -1,14 +1,10 @@
 """The plain face as node-opcua sees it: its loader takes our NodeSet2 file, its client runs a cycle and is refused.
 
-The packages are fetched once into the build folder, in this version:
-npm install --prefix build/node --no-audit --no-fund --no-package-lock node-opcua@2.182.2
+The head of node_opcua.py says in which version the package comes, and how.
 """
 
 import asyncio
 import json
-import os
-import re
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -22,31 +18,18 @@ from protocols.opcua.plain_map import STRUCTURE_FIELDS, nodes_of
 from tests.contract.opcua_plain import FACTS, served
 from tests.contract.test_links import running
 from tests.contract.vision import Vision
-
-PACKAGES = Path(__file__).parents[2] / "build" / "node" / "node_modules"
-VERSION = re.search(r"node-opcua@(\S+)", __doc__ or "")[1]  # type: ignore[index]
-
-
-def missing() -> str:
-    """Why these tests cannot run; empty when they can."""
-    if shutil.which("node") is None:
-        return "node is not installed"
-    package = PACKAGES / "node-opcua" / "package.json"
-    if not package.exists():
-        return f"node-opcua is not in {PACKAGES.parent}; the head of this file says how it comes there"
-    found = json.loads(package.read_text(encoding="utf-8"))["version"]
-    return "" if found == VERSION else f"node-opcua is {found}, these tests want {VERSION}"
-
+from tests.interop import node_opcua
+from tests.interop.node_peer import environment
 
 pytestmark = [pytest.mark.interop]
-with_node = pytest.mark.skipif(bool(missing()), reason=missing())
+with_node = pytest.mark.skipif(bool(node_opcua.missing()), reason=node_opcua.missing())
 
 
-async def node(script: str, argument: str) -> Any:
-    """What the script prints."""
+async def node(script: str, argument: str, home: Path) -> Any:
+    """What the script prints; what it writes lies below `home`."""
     process = await asyncio.create_subprocess_exec(
         "node", str(Path(__file__).with_name(script)), argument,
-        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, env={**os.environ, "NODE_PATH": str(PACKAGES)},
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, env=environment(home),
     )  # fmt: skip
     try:
         async with asyncio.timeout(50):
@@ -63,7 +46,7 @@ async def node(script: str, argument: str) -> Any:
 async def test_its_loader_takes_our_nodes(tmp_path: Path) -> None:
     file = tmp_path / "stations.NodeSet2.xml"
     file.write_text(await written([FACTS]), encoding="utf-8")
-    saw = await node("opcua_nodeset.js", str(file))
+    saw = await node("opcua_nodeset.js", str(file), tmp_path)
     assert (saw["type"], saw["access"]) == ("ns=0;i=5", 3)
     assert saw["browseName"].endswith("TRIGGER_SEQ")
     assert saw["parent"].endswith("Command")
@@ -90,11 +73,11 @@ async def test_asyncuas_loader_takes_our_nodes_and_they_are_the_same_each_time()
 
 
 @with_node
-async def test_its_client_runs_a_cycle_and_is_refused_what_it_may_not() -> None:
+async def test_its_client_runs_a_cycle_and_is_refused_what_it_may_not(tmp_path: Path) -> None:
     async with served() as found:
         vision = Vision(found.face)
         async with running(vision.run()):
-            saw = await node("opcua_plain_client.js", found.url)
+            saw = await node("opcua_plain_client.js", found.url, tmp_path)
             async with asyncio.timeout(20):
                 while found.face.holder.session or len(found.connections):  # noqa: ASYNC110 - behind a wire
                     await asyncio.sleep(0.01)
