@@ -119,7 +119,8 @@ async def _structure(server: Server) -> None:
     kind = await server.nodes.base_structure_type.add_data_type(
         STRUCTURE_NODE, ua.QualifiedName(STRUCTURE, NAMESPACE), "one inspection"
     )
-    await create_encoding(kind, _ENCODING_NODE, ua.QualifiedName("Default Binary", 0))
+    encoding = await create_encoding(kind, _ENCODING_NODE, ua.QualifiedName("Default Binary", 0))
+    await encoding.add_reference(numeric(ua.ObjectIds.DataTypeEncodingType), numeric(ua.ObjectIds.HasTypeDefinition))
     definition = ua.StructureDefinition()
     definition.BaseDataType = server.nodes.base_structure_type.nodeid
     definition.StructureType = ua.StructureType.Structure

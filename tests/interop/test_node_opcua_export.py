@@ -40,6 +40,7 @@ async def test_the_exported_nodes_are_all_there_with_their_types(tmp_path: Path)
             assert here["dataType"] == data_type(wanted, here["dataType"]), wanted.path
             assert here["access"] == (READ_WRITE if wanted.writable else READ), wanted.path
     assert nodes[f"i={STRUCTURE_ID}"]["class"] == "DataType"
+    assert [id_ for id_, each in nodes.items() if each["class"] == "Object" and not each["definition"]] == []
 
 
 def data_type(wanted: PlainNode, found: str) -> str:
