@@ -222,6 +222,18 @@ async def test_continuous_execution_stop_abort_halt_and_reset(cell: Stand, syste
     await until(lambda: station.seat is Seat.LINK and station.outputs(joint.now).status.bits & StatusBit.ONLINE)
 
 
+async def test_a_reset_that_was_accepted_is_carried_out_though_its_client_leaves(cell: Stand, system: System) -> None:
+    async with cell.clients.session("brief", **login("otto")) as session:
+        brief = System(session)
+        await automatic(brief)
+        assert await brief.call(f"{MACHINE}/Halt", *CAUSE) == [0]
+        await reaches(brief, MACHINE, "Halted")
+        assert await brief.call(f"{MACHINE}/Reset", *CAUSE) == [0]
+    station, joint = cell.joint.station, cell.joint
+    await until(lambda: station.seat is Seat.LINK and station.outputs(joint.now).status.bits & StatusBit.ONLINE)
+    await reaches(system, MACHINE, "Preoperational")
+
+
 async def test_simulation_safety_and_diagnostics(cell: Stand, system: System, events: VisionEvents) -> None:
     await automatic(system)
     assert await system.call(f"{AUTOMATIC}/SimulationMode", (BOOL, False), *CAUSE) == [0]
