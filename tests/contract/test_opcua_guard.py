@@ -349,17 +349,30 @@ async def test_e10_many_items_of_one_node_and_many_for_events_are_refused(rig: R
     path = [ua.QualifiedName("Message")]
     fields = ua.EventFilter([ua.SimpleAttributeOperand(numeric(2041), path, ua.AttributeIds.Value)])
     event = asked(numeric(ua.ObjectIds.Server), ua.AttributeIds.EventNotifier, fields)
-    value = asked(rig.result.nodeid, ua.AttributeIds.Value)
+    value, both = asked(rig.result.nodeid, ua.AttributeIds.Value), ua.TimestampsToReturn.Both
     async with rig.session() as client:
         for item, most in ((value, 10), (event, 20)):
             subscription = await client.create_subscription(1000, Seen())
-            number, both = subscription.subscription_id, ua.TimestampsToReturn.Both
+            number = subscription.subscription_id
             names = []
             for _ in range(2):
                 wanted = ua.CreateMonitoredItemsParameters(number, both, [item] * 14)
                 names += [each.StatusCode.name for each in await client.uaclient.create_monitored_items(wanted)]
             assert names == ["Good"] * most + ["BadTooManyMonitoredItems"] * (28 - most)
             await subscription.delete()
+        wide = asked(
+            numeric(ua.ObjectIds.Server), ua.AttributeIds.EventNotifier, ua.EventFilter(fields.SelectClauses * 90)
+        )
+        subscription = await client.create_subscription(1000, Seen())
+        number = subscription.subscription_id
+        made = await client.uaclient.create_monitored_items(
+            ua.CreateMonitoredItemsParameters(number, both, [event, *[wide] * 4])
+        )
+        assert [each.StatusCode.name for each in made] == ["Good"] * 4 + ["BadTooManyMonitoredItems"]
+        wider = ua.MonitoredItemModifyRequest(made[0].MonitoredItemId, wide.RequestedParameters)
+        params = ua.ModifyMonitoredItemsParameters(number, both, [wider])
+        (modified,) = await client.uaclient.modify_monitored_items(params)
+        assert modified.StatusCode.name == "BadEventFilterInvalid"
 
 
 async def test_e10_subscriptions_left_behind_are_few_and_go(rig: Rig) -> None:
