@@ -345,13 +345,8 @@ async def test_browsing_is_bounded_and_knows_new_subtypes(bench: Bench) -> None:
 
 
 async def test_long_paths_end(bench: Bench) -> None:
-<<<<<<< HEAD
-    no: Any = False
-    yes: Any = True
-=======
     yes: Any = True  # asyncua declares a class of its own
     no: Any = False
->>>>>>> review-hostile
     there = ua.RelativePathElement(numeric(31), no, yes, ua.QualifiedName("Server"))
     back = ua.RelativePathElement(numeric(31), yes, yes, ua.QualifiedName("Objects"))
     async with bench.client("anna") as client:

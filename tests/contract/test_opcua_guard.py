@@ -55,9 +55,6 @@ def memory() -> float:
     return float(psutil.Process().memory_info().rss) / 2**20
 
 
-# ── E-7 ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
 async def test_e07_no_role_writes_anything_but_what_it_may(rig: Rig) -> None:
     nodes = rig.hardened.server.iserver.aspace._nodes
     every = [node for node, data in nodes.items() if ua.AttributeIds.Value in data.attributes]
@@ -179,9 +176,6 @@ async def test_e08_lengths_of_nothing_hold_nobody_up(rig: Rig, kind: str) -> Non
     await rig.gone()
 
 
-# ── E-9 ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
 async def test_e09_a_thousand_silent_sockets_keep_nobody_out(rig: Rig) -> None:
     silent = []
     try:
@@ -290,9 +284,6 @@ async def test_e09_who_asks_for_much_takes_turns_with_the_others_and_with_all_el
     assert [served.count(who) for who in "abc"] == [30, 30, 30]
     assert all(set(served[at : at + 3]) == set("abc") for at in range(3, 87)), "".join(served)
     assert max(after - before for before, after in itertools.pairwise(between)) == 1
-
-
-# ── E-10, E-11 ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 async def _status(request: Any) -> str:
@@ -481,9 +472,6 @@ async def test_e15_a_command_of_another_type_is_refused(rig: Rig, case: str) -> 
         assert results[0].name == "BadTypeMismatch"
         await client.nodes.server_state.read_value()
     assert not rig.written
-
-
-# ── E-18 ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 async def test_e18_random_messages_crash_nothing(rig: Rig, caplog: pytest.LogCaptureFixture) -> None:
