@@ -50,7 +50,21 @@ class ConnectionFailedError(PeerError):
 
 
 async def guarded(work: Awaitable[T], name: str, what: str, seconds: float) -> T:
-    """What a library call brings within its time; whatever it raises becomes ConnectionFailedError with its cause."""
+    """What a library call brings within its time; whatever it raises becomes ConnectionFailedError with its cause.
+
+    A task that is cancelled meanwhile hears of it, also where the call ends at that very moment: asyncua's wait_for
+    then lets its own outcome win.
+    """
+    task = asyncio.current_task()
+    asked = task.cancelling() if task is not None else 0
+    try:
+        return await _told(work, name, what, seconds)
+    finally:
+        if task is not None and task.cancelling() > asked:
+            raise asyncio.CancelledError
+
+
+async def _told(work: Awaitable[T], name: str, what: str, seconds: float) -> T:
     try:
         async with asyncio.timeout(seconds):
             return await work

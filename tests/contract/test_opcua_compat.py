@@ -301,6 +301,23 @@ async def test_a_where_clause_looks_at_each_element_once(bench: Bench) -> None:
             assert seen.seen.empty()
 
 
+async def test_what_is_no_field_of_an_event_is_null_and_keeps_the_event_from_nobody(bench: Bench) -> None:
+    seen = _Events()
+    names = ("Message", "Severity", "emitting_node", "to_event_fields", "Message")
+    fields = [
+        ua.SimpleAttributeOperand(numeric(2041), [ua.QualifiedName(name)], ua.AttributeIds.Value) for name in names
+    ]
+    async with bench.client("anna") as client:
+        subscription = await client.create_subscription(20, seen)
+        await subscription.subscribe_events(evfilter=ua.EventFilter(fields))
+        event: Any = BaseEvent(message="all the same", severity=7)
+        compat.emit(bench.server, [], event)
+        _, got = await asyncio.wait_for(seen.seen.get(), 10)
+    assert [field.Value for field in got.event_fields[1:4]] == [7, None, None]
+    assert [field.Value.Text for field in (got.event_fields[0], got.event_fields[4])] == ["all the same"] * 2
+    assert "to_event_fields" not in vars(event)
+
+
 async def test_browsing_is_bounded_and_knows_new_subtypes(bench: Bench) -> None:
     server = bench.server
     everything = ua.BrowseDescription(
@@ -328,8 +345,8 @@ async def test_browsing_is_bounded_and_knows_new_subtypes(bench: Bench) -> None:
 
 
 async def test_long_paths_end(bench: Bench) -> None:
+    yes: Any = True  # asyncua declares a class of its own
     no: Any = False
-    yes: Any = True
     there = ua.RelativePathElement(numeric(31), no, yes, ua.QualifiedName("Server"))
     back = ua.RelativePathElement(numeric(31), yes, yes, ua.QualifiedName("Objects"))
     async with bench.client("anna") as client:

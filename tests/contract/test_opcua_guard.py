@@ -55,9 +55,6 @@ def memory() -> float:
     return float(psutil.Process().memory_info().rss) / 2**20
 
 
-# ── E-7 ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
 async def test_e07_no_role_writes_anything_but_what_it_may(rig: Rig) -> None:
     nodes = rig.hardened.server.iserver.aspace._nodes
     every = [node for node, data in nodes.items() if ua.AttributeIds.Value in data.attributes]
@@ -179,9 +176,6 @@ async def test_e08_lengths_of_nothing_hold_nobody_up(rig: Rig, kind: str) -> Non
     await rig.gone()
 
 
-# ── E-9 ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
 async def test_e09_a_thousand_silent_sockets_keep_nobody_out(rig: Rig) -> None:
     silent = []
     try:
@@ -292,9 +286,6 @@ async def test_e09_who_asks_for_much_takes_turns_with_the_others_and_with_all_el
     assert max(after - before for before, after in itertools.pairwise(between)) == 1
 
 
-# ── E-10, E-11 ───────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
 async def _status(request: Any) -> str:
     try:
         await request
@@ -349,17 +340,30 @@ async def test_e10_many_items_of_one_node_and_many_for_events_are_refused(rig: R
     path = [ua.QualifiedName("Message")]
     fields = ua.EventFilter([ua.SimpleAttributeOperand(numeric(2041), path, ua.AttributeIds.Value)])
     event = asked(numeric(ua.ObjectIds.Server), ua.AttributeIds.EventNotifier, fields)
-    value = asked(rig.result.nodeid, ua.AttributeIds.Value)
+    value, both = asked(rig.result.nodeid, ua.AttributeIds.Value), ua.TimestampsToReturn.Both
     async with rig.session() as client:
         for item, most in ((value, 10), (event, 20)):
             subscription = await client.create_subscription(1000, Seen())
-            number, both = subscription.subscription_id, ua.TimestampsToReturn.Both
+            number = subscription.subscription_id
             names = []
             for _ in range(2):
                 wanted = ua.CreateMonitoredItemsParameters(number, both, [item] * 14)
                 names += [each.StatusCode.name for each in await client.uaclient.create_monitored_items(wanted)]
             assert names == ["Good"] * most + ["BadTooManyMonitoredItems"] * (28 - most)
             await subscription.delete()
+        wide = asked(
+            numeric(ua.ObjectIds.Server), ua.AttributeIds.EventNotifier, ua.EventFilter(fields.SelectClauses * 90)
+        )
+        subscription = await client.create_subscription(1000, Seen())
+        number = subscription.subscription_id
+        made = await client.uaclient.create_monitored_items(
+            ua.CreateMonitoredItemsParameters(number, both, [event, *[wide] * 4])
+        )
+        assert [each.StatusCode.name for each in made] == ["Good"] * 4 + ["BadTooManyMonitoredItems"]
+        wider = ua.MonitoredItemModifyRequest(made[0].MonitoredItemId, wide.RequestedParameters)
+        params = ua.ModifyMonitoredItemsParameters(number, both, [wider])
+        (modified,) = await client.uaclient.modify_monitored_items(params)
+        assert modified.StatusCode.name == "BadEventFilterInvalid"
 
 
 async def test_e10_subscriptions_left_behind_are_few_and_go(rig: Rig) -> None:
@@ -468,9 +472,6 @@ async def test_e15_a_command_of_another_type_is_refused(rig: Rig, case: str) -> 
         assert results[0].name == "BadTypeMismatch"
         await client.nodes.server_state.read_value()
     assert not rig.written
-
-
-# ── E-18 ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 async def test_e18_random_messages_crash_nothing(rig: Rig, caplog: pytest.LogCaptureFixture) -> None:

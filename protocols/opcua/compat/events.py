@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import copy
 import logging
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -82,9 +83,10 @@ def emit(server: Server, notifiers: Sequence[Node | ua.NodeId], event: Any) -> b
     _complete(event)
     _keep(service, event)
     nodes = [node if isinstance(node, ua.NodeId) else node.nodeid for node in notifiers]
-    for node in dict.fromkeys([*nodes, _SERVER]):
-        for subscription in list(service.subscriptions.values()):
-            _deliver(subscription, node, event)
+    with _as_it_is(event):
+        for node in dict.fromkeys([*nodes, _SERVER]):
+            for subscription in list(service.subscriptions.values()):
+                _deliver(subscription, node, event)
     if rules.publish_at_once:
         publish_now(server)
     return bytes(event.EventId)
@@ -121,7 +123,8 @@ def _refresh(service: SubscriptionService, subscription: InternalSubscription, i
             for number in numbers:
                 if kind is None:
                     for event in list(service._conditions.values()):
-                        _deliver(subscription, node, event, number)
+                        with _as_it_is(event):
+                            _deliver(subscription, node, event, number)
                 else:
                     _enqueue(subscription, number, kind())
 
@@ -168,6 +171,32 @@ def _deliver(subscription: InternalSubscription, node: ua.NodeId, event: Any, it
         _log.warning("an event could not be delivered to subscription %s", subscription.data.SubscriptionId)
     finally:
         event.emitting_node = before
+
+
+@contextlib.contextmanager
+def _as_it_is(event: Any) -> Iterator[None]:
+    """Each field is copied once, and not for each item that has it; what is no field of the event is null."""
+    known: dict[str, ua.Variant] = {}
+
+    def field(name: str) -> ua.Variant:
+        value = getattr(event, name, None) if name in event.data_types else None
+        return ua.Variant(None) if value is None else ua.Variant(copy.deepcopy(value), event.data_types[name])
+
+    def fields(clauses: Sequence[ua.SimpleAttributeOperand]) -> list[ua.Variant]:
+        found = []
+        for clause in clauses:
+            path = clause.BrowsePath
+            name = event.browse_path_to_attribute_name(path) if path else ua.AttributeIds(clause.AttributeId).name
+            if name not in known:
+                known[name] = field(name)
+            found.append(known[name])
+        return found
+
+    event.to_event_fields = fields
+    try:
+        yield
+    finally:
+        del event.to_event_fields
 
 
 def _complete(event: Any) -> None:

@@ -87,6 +87,10 @@ class Items(MonitoredItemService):
             wanted.Filter = None
         if wanted.Filter is not None and (wrong := self._wrong(found.read_value_id, wanted.Filter)):
             return ua.MonitoredItemModifyResult(StatusCode=status(wrong))
+        if isinstance(wanted.Filter, ua.EventFilter) and len(wanted.Filter.SelectClauses) > len(
+            found.filter.SelectClauses
+        ):  # its share of the fields was counted when it was made
+            return ua.MonitoredItemModifyResult(StatusCode=status("BadEventFilterInvalid"))
         if isinstance(wanted.Filter, ua.EventFilter) and found.where_clause_evaluator is not None:
             found.where_clause_evaluator.elements = wanted.Filter.WhereClause.Elements
         if wanted.Filter is not None:

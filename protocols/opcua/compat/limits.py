@@ -26,9 +26,10 @@ class Limits:
     """References that are looked at for one TranslateBrowsePathsToNodeIds."""
     same_items: int = 10
     """Items of one session for one attribute of one node."""
-    event_items: int = 100
     event_items_per_session: int = 20
-    """Monitored items with a filter of their own, which each event goes through."""
+    event_fields: int = 1_000
+    event_fields_per_session: int = 300
+    """Select clauses of all monitored items for events: each event is filled in and sent for each of them."""
     publish_requests: int = 30
     """Of one session that wait for something to publish."""
     orphan_s: float = 60.0

@@ -11,7 +11,7 @@ import logging
 import math
 import uuid
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from asyncua import Server, ua
@@ -19,6 +19,7 @@ from asyncua.common.utils import ServiceError
 from asyncua.server.internal_server import InternalServer
 from asyncua.server.internal_session import InternalSession, SessionState
 from asyncua.server.internal_subscription import InternalSubscription
+from asyncua.server.monitored_item_service import MonitoredItemData
 
 from protocols.opcua.compat.callers import serving, session_name
 from protocols.opcua.compat.names import named, opaque, status
@@ -240,18 +241,20 @@ class Session(InternalSession):
 
     def _fitting(self, asked: Sequence[ua.MonitoredItemCreateRequest]) -> list[bool]:
         """For which of these items there is room; each event goes through all items for events."""
-        limits, own = self.rules.limits, self.own_subscriptions()
-        items, all_items = _items(own), _items(self.subscription_service.subscriptions.values())
-        room = min(limits.items_per_session - items[0], limits.items - all_items[0])
-        room_for_events = min(limits.event_items_per_session - items[1], limits.event_items - all_items[1])
-        same = Counter(map(_what, _each(own)))
+        limits, own = self.rules.limits, _each(self.own_subscriptions())
+        every = _each(self.subscription_service.subscriptions.values())
+        room = min(limits.items_per_session - len(own), limits.items - len(every))
+        fields = min(limits.event_fields_per_session - _fields(own), limits.event_fields - _fields(every))
+        same = Counter(_what(item.read_value_id) for item in own if item.read_value_id is not None)
+        events = limits.event_items_per_session - sum(_selected(item.filter) > 0 for item in own)
         fits = []
         for item in asked:
-            event, what = item.ItemToMonitor.AttributeId == ua.AttributeIds.EventNotifier, _what(item.ItemToMonitor)
-            fits.append(room > 0 and (room_for_events > 0 if event else same[what] < limits.same_items))
-            room -= fits[-1]
-            room_for_events -= fits[-1] and event
-            same[what] += fits[-1]
+            what, selected = _what(item.ItemToMonitor), _selected(item.RequestedParameters.Filter)
+            free = events > 0 and fields >= selected if selected else same[what] < limits.same_items
+            fits.append(room > 0 and free)
+            if fits[-1]:
+                room, events, fields = room - 1, events - (selected > 0), fields - selected
+                same[what] += 1
         return fits
 
     # ── its end ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -272,19 +275,18 @@ class Session(InternalSession):
                 _log.exception("after the end of a session")
 
 
-def _items(subscriptions: Iterable[InternalSubscription]) -> tuple[int, int]:
-    """How many items these have, and how many of them are for events."""
-    services = [subscription.monitored_item_srv for subscription in subscriptions]
-    for_events = sum(len(items) for service in services for items in service._monitored_events.values())
-    return sum(len(service._monitored_items) for service in services), for_events
+def _each(subscriptions: Iterable[InternalSubscription]) -> list[MonitoredItemData]:
+    """Their items."""
+    return [item for each in subscriptions for item in each.monitored_item_srv._monitored_items.values()]
 
 
-def _each(subscriptions: Iterable[InternalSubscription]) -> Iterator[ua.ReadValueId]:
-    """What their items look at."""
-    for subscription in subscriptions:
-        for item in subscription.monitored_item_srv._monitored_items.values():
-            if item.read_value_id is not None:
-                yield item.read_value_id
+def _selected(wanted: Any) -> int:
+    """How many fields of each event an item with this filter is sent; 0: it is not for events."""
+    return len(wanted.SelectClauses or ()) if isinstance(wanted, ua.EventFilter) else 0
+
+
+def _fields(items: Iterable[MonitoredItemData]) -> int:
+    return sum(_selected(item.filter) for item in items)
 
 
 def _what(target: ua.ReadValueId) -> tuple[ua.NodeId, int]:
