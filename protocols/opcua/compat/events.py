@@ -17,6 +17,7 @@ from typing import Any
 
 from asyncua import Node, Server, ua
 from asyncua.common.event_objects import RefreshEndEvent, RefreshStartEvent
+from asyncua.common.events import Event
 from asyncua.server.internal_subscription import InternalSubscription
 from asyncua.server.monitored_item_service import WhereClauseEvaluator
 from asyncua.server.subscription_service import SubscriptionService
@@ -175,7 +176,13 @@ def _deliver(subscription: InternalSubscription, node: ua.NodeId, event: Any, it
 
 @contextlib.contextmanager
 def _as_it_is(event: Any) -> Iterator[None]:
-    """Each field is copied once, and not for each item that has it; what is no field of the event is null."""
+    """Each field is copied once, and not for each item that has it; what is no field of the event is null.
+
+    An event that makes its fields in a way of its own is left to it.
+    """
+    if type(event).to_event_fields is not Event.to_event_fields:
+        yield
+        return
     known: dict[str, ua.Variant] = {}
 
     def field(name: str) -> ua.Variant:
