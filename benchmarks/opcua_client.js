@@ -5,6 +5,7 @@ const { AttributeIds, ClientMonitoredItemGroup, TimestampsToReturn } = opcua;
 
 const RESULT_READY = 1024;
 const READY = 1023;
+const STAGES = { started: 1013, acquired: 1025, ready: READY };
 const MACHINE_VISION = "http://opcfoundation.org/UA/MachineVision";
 
 function percentiles(milliseconds) {
@@ -122,6 +123,7 @@ async function jobs({ system, count, interval, pause, ...request }) {
     const inputArguments = await emptyJob(request, index);
     const calls = [];
     const results = [];
+    const stages = Object.fromEntries(Object.keys(STAGES).map((name) => [name, []]));
     while (results.length < count) {
         const began = performance.now();
         const answer = await session(request).call({ objectId: object, methodId, inputArguments });
@@ -130,10 +132,14 @@ async function jobs({ system, count, interval, pause, ...request }) {
         const job = answer.outputArguments[0].value.id;
         results.push((await told(RESULT_READY, job)) - began);
         await told(READY, job);
+        for (const [name, type] of Object.entries(STAGES)) {
+            if (seen.has(`${type} ${job}`)) stages[name].push(seen.get(`${type} ${job}`) - began);
+        }
         if (pause) await new Promise((resolve) => setTimeout(resolve, pause));
     }
     await made.terminate();
-    return { call: percentiles(calls), result: percentiles(results), interval: made.publishingInterval };
+    const middle = Object.fromEntries(Object.entries(stages).map(([name, each]) => [name, percentiles(each).p50]));
+    return { call: percentiles(calls), result: percentiles(results), interval: made.publishingInterval, middle };
 }
 
 async function emptyJob(request, index) {
