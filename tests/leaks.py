@@ -31,11 +31,14 @@ def holdings() -> Holdings:
 def left_behind(before: Holdings, patience: float = PATIENCE) -> list[str]:
     """Describe what is held now and was not held `before`; waits at most `patience` seconds for it to go."""
     deadline = time.monotonic() + patience
+    collected = False
     while new := {key: tell for key, tell in holdings().items() if key not in before}:
         if time.monotonic() >= deadline:
             foreign = _held_by_others() if any(kind == "shared memory" for kind, _ in new) else frozenset()
             return sorted(tell() for (_, name), tell in new.items() if name not in foreign)
-        gc.collect()
+        if not collected:  # once: with all that a long run holds it takes a second
+            gc.collect()
+            collected = True
         time.sleep(0.01)
     return []
 
