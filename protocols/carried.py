@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
-from protocols.link import Link, Station
-from protocols.settings import OnEvent
+from protocols.link import Station
 from protocols.signals import Outputs
 
 Process = Literal["server", "client"]
@@ -16,10 +15,6 @@ class CarriedConfig:
     """Stands beside Settings among the bases of each configuration of a carried link."""
 
     process: ClassVar[Process] = "client"
-
-    def build(self, on_event: OnEvent) -> Link:
-        """The link itself; to be called in its carrier process, nowhere else."""
-        raise NotImplementedError
 
 
 class CarrierLink:

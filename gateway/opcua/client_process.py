@@ -11,9 +11,9 @@ from pydantic import TypeAdapter
 from gateway.opcua import carrier, wire
 from gateway.opcua.carrier import Built, Outside, Source
 from gateway.opcua.watched import Carried
-from protocols.carried import CarriedConfig
 from protocols.link import LinkError
 from protocols.links import AnyLink, LinkConfig
+from protocols.opcua.client_settings import OpcUaClientConfig
 from protocols.opcua.device_settings import OpcUaDeviceConfig
 from protocols.opcua.tag_source import OpcUaTagSource
 from protocols.settings import OnEvent
@@ -32,7 +32,7 @@ async def build(outside: Outside, make_source: MakeSource) -> Built:
     carried = []
     for number, station in enumerate(outside.start.stations):
         config = links.validate_python(station.link)
-        if not isinstance(config, CarriedConfig):
+        if not isinstance(config, OpcUaClientConfig):
             raise LinkError(f"{station.facts.name}: {config.kind} is no link of this process")
         carried.append(Carried(number, Seat.LINK, config.build(outside.event)))
     devices = outside.start.devices

@@ -81,7 +81,9 @@ class Resizer:
     def put(self, pixels: Pixels) -> Placement:
         """Write the frame into the buffer; where it came to lie."""
         if self._key != pixels.shape[:2]:
+            self._key = None  # half a plan, as after want of memory, must not be taken for a whole one
             self._plan(*pixels.shape[:2])
+            self._key = pixels.shape[:2]
         if self._mode == "crop":
             pixels = pixels[self._cut]
         for into, method in self._steps:
@@ -91,7 +93,6 @@ class Resizer:
 
     def _plan(self, height: int, width: int) -> None:
         rows, columns = self._target.shape[:2]
-        self._key = (height, width)
         if self._mode == "crop":
             self._plan_crop(height, width)
             return

@@ -95,3 +95,19 @@ def test_one_colour_shows_nothing(colour: tuple[int, int, int]) -> None:
     fault = FrameCheck(frozen_check=False).fault(frame)
     assert fault is not None
     assert fault[0] is Code.IMAGE_INVALID
+
+
+def test_a_plan_that_failed_is_made_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    resizer = Resizer(np.zeros((64, 96, 3), np.uint8), "crop")
+    small, large = np.full((128, 192, 3), 50, np.uint8), np.full((256, 192, 3), 90, np.uint8)
+    resizer.put(small)
+    with monkeypatch.context() as patch:
+        patch.setattr("gateway.vision.image._steps", _no_memory)
+        with pytest.raises(MemoryError):
+            resizer.put(large)
+    assert resizer.put(large).height == 256
+    assert resizer.put(small).height == 128
+
+
+def _no_memory(*_: object) -> None:
+    raise MemoryError
