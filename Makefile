@@ -15,6 +15,8 @@ CHECK_PYTHON = $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2
 UV_VERSION = 0.13.9
 LOCK = .venv-lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-header --constraints requirements/constraints.in
+# Of [project.optional-dependencies], what `make extras` installs.
+EXTRAS = --extra openvino
 
 help:
 	@echo 'make demo     run the simulated inspection line       (ARGS="--plain --seconds 8")'
@@ -26,6 +28,7 @@ help:
 	@echo 'make bench    run the benchmarks                      (ARGS="--help")'
 	@echo 'make train    train the demo model, in .venv-train    (OUT=build/model ARGS="--help")'
 	@echo 'make lock     resolve requirements/*.txt anew, with hashes'
+	@echo 'make extras   install the optional packages too: OpenVINO'
 	@echo 'make venv     build .venv; the others do it when it is needed'
 	@echo 'make clean    remove the environments, caches and build output'
 	@echo
@@ -44,6 +47,14 @@ $(VENV)/.locked: requirements/dev.txt
 
 $(VENV)/.installed: $(VENV)/.locked pyproject.toml
 	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@
+
+# The packages that only some stations need, in addition; the tests of what uses them run then.
+extras: $(VENV)/.extras
+	@:
+
+$(VENV)/.extras: requirements/extras.txt $(VENV)/.installed
+	@$(PIP) install --require-hashes --requirement requirements/extras.txt
 	@touch $@
 
 demo: $(VENV)/.installed
@@ -89,6 +100,8 @@ train: .venv-train/.installed
 lock: .venv-lock/.installed
 	@$(LOCK) $(ARGS) pyproject.toml --output-file requirements/runtime.txt
 	@$(LOCK) $(ARGS) pyproject.toml --group dev --output-file requirements/dev.txt
+	@$(LOCK) $(ARGS) pyproject.toml --group dev $(EXTRAS) --constraints requirements/dev.txt \
+		--output-file requirements/extras.txt
 	@$(LOCK) $(ARGS) pyproject.toml requirements/train.in --output-file requirements/train.txt
 
 .venv-lock/.installed: Makefile
@@ -101,4 +114,4 @@ clean:
 	rm -rf .venv .venv-train .venv-lock build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help venv demo test soak lint types format bench train lock clean
+.PHONY: help venv extras demo test soak lint types format bench train lock clean

@@ -76,12 +76,22 @@ def test_no_module_is_longer_than_one_can_keep_in_mind() -> None:
     assert {name: length for name, length in lengths.items() if length > MOST_LINES} == {}
 
 
+def pins(name: str) -> list[str]:
+    """The requirements of a lock file, each with its hashes."""
+    text = (ROOT / "requirements" / f"{name}.txt").read_text()
+    return [pin for pin in re.split(r"\n(?=\w)", text) if not pin.startswith("#")]
+
+
 def test_every_requirement_is_pinned_with_a_hash() -> None:
-    for name in ("runtime", "dev", "train"):
-        text = (ROOT / "requirements" / f"{name}.txt").read_text()
-        pins = [pin for pin in re.split(r"\n(?=\w)", text) if not pin.startswith("#")]
-        assert pins
-        assert [pin for pin in pins if "==" not in pin or "--hash=sha256:" not in pin] == []
+    for name in ("runtime", "dev", "extras", "train"):
+        assert pins(name)
+        assert [pin for pin in pins(name) if "==" not in pin or "--hash=sha256:" not in pin] == []
+
+
+def test_the_optional_packages_change_nothing_of_what_the_tests_run_with() -> None:
+    ours, extras = ({pin.split(" ")[0] for pin in pins(name)} for name in ("dev", "extras"))
+    assert ours < extras
+    assert any(pin.startswith("openvino==") for pin in extras)
 
 
 def test_the_control_process_loads_nothing_native_or_heavy() -> None:
