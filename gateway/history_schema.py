@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Any
 
 import sqlalchemy as sa
@@ -161,7 +162,6 @@ def trigger_row(run: int, boot_id: int, station: str, trigger: Trigger, recipe: 
 def inspection_row(run: int, boot_id: int, inspection: Inspection) -> dict[str, Any]:
     """All columns of a finished inspection; its own boot_id counts where it has one."""
     row = trigger_row(run, inspection.boot_id or boot_id, inspection.station, inspection.trigger, inspection.recipe)
-    findings = [{"label": f.label, "score": f.score, "box": f.box} for f in inspection.findings]
     row.update(
         recipe_name=_text(inspection.recipe_name),
         model_crc=inspection.model_crc,
@@ -172,7 +172,7 @@ def inspection_row(run: int, boot_id: int, inspection: Inspection) -> dict[str, 
         score=inspection.score,  # SQLite keeps NaN as null
         checks=inspection.checks,
         values=_json(inspection.values),
-        findings=_json(findings),
+        findings=_json([_item(finding) for finding in inspection.findings]),
         detail=_text(inspection.detail),
         total_s=inspection.total,
         grab_s=inspection.grab,
@@ -187,9 +187,40 @@ def _number(value: float | None) -> float:
     return math.nan if value is None else value
 
 
+_DETAILS: tuple[tuple[str, Any], ...] = (
+    ("outline", ()),
+    ("points", ()),
+    ("angle", None),
+    ("text", ""),
+    ("value", None),
+)
+"""What few findings have, and what stands for none."""
+
+
+_NO_DETAILS: dict[str, Any] = {"outline": (), "points": (), "angle": None, "text": "", "value": None}
+"""What few findings have, as it is where they have it not."""
+
+
+def _item(finding: Finding) -> dict[str, Any]:
+    details = {name: value for name, none in _NO_DETAILS.items() if (value := getattr(finding, name)) != none}
+    if finding.text:
+        details["text"] = _text(finding.text)
+    return {"label": finding.label, "score": finding.score, "box": finding.box, **details}
+
+
 def _finding(item: dict[str, Any]) -> Finding:
     x1, y1, x2, y2 = (_number(edge) for edge in item["box"])
-    return Finding(item["label"], _number(item["score"]), (x1, y1, x2, y2))
+    plain = Finding(item["label"], _number(item["score"]), (x1, y1, x2, y2))
+    if len(item) == 3:
+        return plain
+    return replace(
+        plain,
+        outline=tuple((_number(x), _number(y)) for x, y in item.get("outline", ())),
+        points=tuple((_number(x), _number(y), _number(score)) for x, y, score in item.get("points", ())),
+        angle=_number(item["angle"]) if "angle" in item else None,
+        text=item.get("text", ""),
+        value=_number(item["value"]) if "value" in item else None,
+    )
 
 
 def inspection_of(row: sa.RowMapping) -> Inspection:

@@ -45,6 +45,17 @@ class Finding:
     label: str
     score: float
     box: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)
+    """Upright, around all of it."""
+    outline: tuple[tuple[float, float], ...] = ()
+    """Polygon x, y in pixels of the frame: the contour of a mask, or the corners of an oriented box; or none."""
+    points: tuple[tuple[float, float, float], ...] = ()
+    """Keypoints x, y, score; pixels of the frame."""
+    angle: float | None = None
+    """Of an oriented box's first side, in degrees from the x axis towards the y axis: clockwise as one looks at it."""
+    text: str = ""
+    """What a code says."""
+    value: float | None = None
+    """What was measured; its unit is the task's."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 
 from gateway.inspection import Finding, Judged, Verdict
 from gateway.recipe import Recipe
@@ -15,7 +16,8 @@ INVALID = "invalid finding"
 """The rule's name in a verdict that no rule gave, because a finding made no sense."""
 MAX_PIXEL = 1e6
 """No box reaches farther, else an area could overflow and slip past every limit."""
-
+CORNERS = 4
+"""Of an oriented box."""
 
 Point = tuple[float, float]
 
@@ -45,7 +47,7 @@ def judge(recipe: Recipe, findings: Iterable[Finding]) -> Judged:
 
 
 def _sound(finding: Finding, classes: tuple[str, ...] | None) -> bool:
-    """Whether a finding can be judged: score 0…1, a box with its corners in order, a label that may occur."""
+    """Whether a finding can be judged: score 0…1, corners in order, a label that may occur, numbers that are some."""
     x1, y1, x2, y2 = finding.box
     return (
         0.0 <= finding.score <= 1.0
@@ -53,6 +55,19 @@ def _sound(finding: Finding, classes: tuple[str, ...] | None) -> bool:
         and x1 <= x2
         and y1 <= y2
         and (classes is None or finding.label in classes)
+        and _sound_details(finding)
+    )
+
+
+def _sound_details(finding: Finding) -> bool:
+    numbers = [edge for corner in finding.outline for edge in corner]
+    numbers += [edge for x, y, _ in finding.points for edge in (x, y)]
+    return (
+        all(-MAX_PIXEL <= number <= MAX_PIXEL for number in numbers)
+        and all(0.0 <= score <= 1.0 for _, _, score in finding.points)
+        and len(finding.outline) not in (1, 2)
+        and (finding.angle is None or math.isfinite(finding.angle))
+        and (finding.value is None or math.isfinite(finding.value))
     )
 
 
@@ -84,12 +99,16 @@ class Scene:
         return min((math.hypot(ox - x, oy - y) * self.scale for ox, oy in others), default=None)
 
     def length(self, finding: Finding) -> float:
-        """The longer side of the box."""
+        """The longer side of the box, of an oriented one along its own sides."""
+        if finding.angle is not None and len(finding.outline) == CORNERS:
+            return max(math.dist(a, b) for a, b in pairwise(finding.outline)) * self.scale
         x1, y1, x2, y2 = finding.box
         return max(x2 - x1, y2 - y1) * self.scale
 
     def area(self, finding: Finding) -> float:
-        """Of the box."""
+        """Within the outline where there is one, else of the box."""
+        if finding.outline:
+            return enclosed(finding.outline) * self.scale**2
         x1, y1, x2, y2 = finding.box
         return (x2 - x1) * (y2 - y1) * self.scale**2
 
@@ -103,6 +122,13 @@ class Scene:
             and (selection.zone is None or inside(_centre(finding), self.zones[selection.zone]))
             and (selection.outside is None or not inside(_centre(finding), self.zones[selection.outside]))
         )
+
+
+def enclosed(corners: tuple[Point, ...]) -> float:
+    """The area of a polygon (shoelace formula), whichever way round its corners are."""
+    left, top = corners[0]  # from there, so that the products of a small polygon far out stay exact
+    around = zip(corners, (*corners[1:], corners[0]), strict=True)
+    return abs(sum((x1 - left) * (y2 - top) - (x2 - left) * (y1 - top) for (x1, y1), (x2, y2) in around)) / 2
 
 
 def inside(point: Point, corners: tuple[Point, ...]) -> bool:
@@ -128,8 +154,13 @@ def _fires(when: Condition, scene: Scene) -> bool:
 
 
 def _best(findings: Iterable[Finding]) -> Finding | None:
-    """The finding with the highest score; among equals label and box decide, not the order."""
-    return max(findings, key=lambda finding: (finding.score, finding.label, finding.box), default=None)
+    """The finding with the highest score; among equals what else it has decides, not the order."""
+    return max(findings, key=_rank, default=None)
+
+
+def _rank(finding: Finding) -> tuple[object, ...]:
+    numbers = [(number is None, number or 0.0) for number in (finding.angle, finding.value)]
+    return finding.score, finding.label, finding.box, finding.outline, finding.points, finding.text, *numbers
 
 
 def _centre(finding: Finding) -> Point:

@@ -14,6 +14,7 @@ from typing import Protocol
 
 from gateway.launch import Launched, launch
 from gateway.vision import wire
+from gateway.vision.finding_rows import WireError
 from gateway.vision.settings import FramesConfig, PoolSettings, as_json
 
 _STDERR_LIMIT = 8192
@@ -164,7 +165,7 @@ class WorkerProcess:
             for body in self._splitter.feed(data):
                 if self._phase is Phase.ALIVE:  # a message before may have ended it
                     self._owner.received(self, wire.decode_from_worker(body, self.labels))
-        except wire.WireError as error:
+        except WireError as error:
             self.kill()
             self._owner.ended(self, f"the vision process sent {error}")
 

@@ -16,6 +16,11 @@ COLOURS = {"OK": (80, 160, 40), "NG": (40, 40, 210), "RECHECK": (0, 150, 230), "
 """BGR, by judgement; the word is always written too, for colour-blind eyes."""
 GREY = (110, 110, 110)
 QUALITY = 88
+SURE = 0.5
+"""Keypoints of less are drawn hollow."""
+LETTERS = 40
+"""Of what a code says."""
+FARTHEST = 30_000.0
 
 
 def draw(pixels: Pixels, verdict: str, caption: str, findings: tuple[Finding, ...]) -> Pixels:
@@ -25,9 +30,16 @@ def draw(pixels: Pixels, verdict: str, caption: str, findings: tuple[Finding, ..
     thick = max(1, round(2 * scale))
     colour = COLOURS.get(verdict, GREY)
     for finding in findings:
-        x1, y1, x2, y2 = (round(value) for value in finding.box)
-        cv2.rectangle(pixels, (x1, y1), (x2, y2), colour, thick)
-        _label(pixels, f"{finding.label} {finding.score:.2f}", (x1, y1), colour, 0.55 * scale)
+        x1, y1, x2, y2 = (_pixel(value) for value in finding.box)
+        if finding.outline:
+            corners = np.array([[_pixel(x), _pixel(y)] for x, y in finding.outline], np.int32)
+            cv2.polylines(pixels, [corners], True, colour, thick, cv2.LINE_AA)
+        else:
+            cv2.rectangle(pixels, (x1, y1), (x2, y2), colour, thick)
+        for x, y, score in finding.points:
+            filled = cv2.FILLED if score >= SURE else 1
+            cv2.circle(pixels, (_pixel(x), _pixel(y)), 2 * thick, colour, filled, cv2.LINE_AA)
+        _label(pixels, _words(finding), (x1, y1), colour, 0.55 * scale)
     banner = round(44 * scale)
     cv2.rectangle(pixels, (0, 0), (width, banner), colour, cv2.FILLED)
     place = (round(14 * scale), round(32 * scale))
@@ -35,6 +47,19 @@ def draw(pixels: Pixels, verdict: str, caption: str, findings: tuple[Finding, ..
         pixels, f"{verdict}  {caption}", place, cv2.FONT_HERSHEY_SIMPLEX, scale, (255, 255, 255), thick, cv2.LINE_AA
     )
     return pixels
+
+
+def _words(finding: Finding) -> str:
+    """What stands at a finding; OpenCV's letters are ASCII."""
+    words = f"{finding.label} {finding.score:.2f}"
+    if finding.value is not None:
+        words += f" = {finding.value:.2f}"
+    return f"{words}: {finding.text[:LETTERS]}" if finding.text else words
+
+
+def _pixel(value: float) -> int:
+    """Bounded, as OpenCV draws with 16 bits before the point."""
+    return round(min(max(value, -FARTHEST), FARTHEST))
 
 
 def _label(pixels: Pixels, text: str, corner: tuple[int, int], colour: tuple[int, int, int], scale: float) -> None:

@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import binascii
 import json
-import math
 import struct
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any, NoReturn
 
 from gateway.inspection import Finding, Observation
+from gateway.vision.finding_rows import MAX_LABEL, WireError, findings_of, real, rows_of, text
 from protocols.faults import Code
 
-MAX_MESSAGE = 64 * 1024
-MAX_FINDINGS = 100
+MAX_MESSAGE = 640 * 1024
+"""More than the longest labels, texts and outlines that the bounds below allow, written in JSON."""
 MAX_LABELS = 1000
 MAX_TEXT = 2000
-MAX_LABEL = 64
 MAX_CYCLE = 2**63 - 1
-MAX_PIXEL = 1e6
 MAX_SECONDS = 3600.0
 _LENGTH = struct.Struct("<I")
 
@@ -39,10 +37,6 @@ OBSERVED_FAULTS = frozenset(
     }
 )
 """What a worker may report of one inspection."""
-
-
-class WireError(Exception):
-    """The other end sent what is not a message: end the connection."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,10 +194,6 @@ def _frame(message: dict[str, Any]) -> bytes:
     return _LENGTH.pack(len(body)) + body
 
 
-def _rows(findings: tuple[Finding, ...]) -> list[list[Any]]:
-    return [[f.label, round(f.score, 5), *(round(v, 2) for v in f.box)] for f in findings]
-
-
 def encode(message: ToWorker | FromWorker) -> bytes:
     """A message with its length in front; ValueError if it holds NaN or is too long."""
     kind = type(message).__name__
@@ -211,7 +201,7 @@ def encode(message: ToWorker | FromWorker) -> bytes:
         case Observed(cycle, seen):
             flat = {
                 "cycle": cycle,
-                "findings": _rows(seen.findings),
+                "findings": rows_of(seen.findings),
                 "fault": int(seen.fault),
                 "detail": seen.detail[:MAX_TEXT],
                 "grab": seen.grab,
@@ -222,7 +212,7 @@ def encode(message: ToWorker | FromWorker) -> bytes:
             return _frame({"kind": kind, **flat})
         case Picture():
             flat = {name: getattr(message, name) for name in ("cycle", "slot", "path", "verdict", "caption", "keep")}
-            return _frame({"kind": kind, **flat, "findings": _rows(message.findings)})
+            return _frame({"kind": kind, **flat, "findings": rows_of(message.findings)})
         case Failed(code, text) | CameraDown(code, text):
             return _frame({"kind": kind, "code": int(code), "text": text[:MAX_TEXT]})
         case Ready(facts):
@@ -255,19 +245,6 @@ def _integer(message: dict[str, Any], name: str, high: int = MAX_CYCLE) -> int:
     return value
 
 
-def _real(value: object, low: float, high: float, name: str) -> float:
-    if type(value) not in (int, float) or not math.isfinite(value) or not low <= value <= high:  # type: ignore[arg-type, operator]
-        raise WireError(f"{name} is not a number {low:g}…{high:g}")
-    return float(value)  # type: ignore[arg-type]
-
-
-def _text(message: dict[str, Any], name: str, limit: int = MAX_TEXT) -> str:
-    value = message.get(name)
-    if not isinstance(value, str) or len(value) > limit:
-        raise WireError(f"{name} is not a text of at most {limit} characters")
-    return value
-
-
 def _flag(message: dict[str, Any], name: str) -> bool:
     value = message.get(name)
     if not isinstance(value, bool):
@@ -282,24 +259,6 @@ def _code(message: dict[str, Any], name: str) -> Code:
         raise WireError(f"{name} is no fault code") from error
 
 
-def _finding(row: object, labels: frozenset[str] | None) -> Finding:
-    if not isinstance(row, list) or len(row) != 6 or not isinstance(row[0], str) or len(row[0]) > MAX_LABEL:
-        raise WireError("a finding that is not label, score and box")
-    if labels is not None and row[0] not in labels:
-        raise WireError(f"label {row[0]!r} is none of the recipe's")
-    x1, y1, x2, y2 = (_real(value, 0.0, MAX_PIXEL, "box") for value in row[2:])
-    if x1 > x2 or y1 > y2:
-        raise WireError("a box with its corners exchanged")
-    return Finding(row[0], _real(row[1], 0.0, 1.0, "score"), (x1, y1, x2, y2))
-
-
-def _findings(message: dict[str, Any], labels: frozenset[str] | None) -> tuple[Finding, ...]:
-    rows = message.get("findings")
-    if not isinstance(rows, list) or len(rows) > MAX_FINDINGS:
-        raise WireError(f"findings is not a list of at most {MAX_FINDINGS}")
-    return tuple(_finding(row, labels) for row in rows)
-
-
 def _observation(message: dict[str, Any], labels: frozenset[str] | None) -> Observation:
     """Nonsense becomes a fault, never an exception: the trigger it answers must end."""
     try:
@@ -307,12 +266,12 @@ def _observation(message: dict[str, Any], labels: frozenset[str] | None) -> Obse
         if fault not in OBSERVED_FAULTS:
             raise WireError(f"fault {int(fault)} is not one a worker reports")
         return Observation(
-            findings=_findings(message, labels) if fault is Code.NONE else (),
+            findings=findings_of(message, labels) if fault is Code.NONE else (),
             fault=fault,
-            detail=_text(message, "detail"),
-            grab=_real(message.get("grab"), 0.0, MAX_SECONDS, "grab"),
-            infer=_real(message.get("infer"), 0.0, MAX_SECONDS, "infer"),
-            exposed_utc=_real(message.get("utc"), 0.0, 1e11, "utc"),
+            detail=text(message, "detail", MAX_TEXT),
+            grab=real(message.get("grab"), 0.0, MAX_SECONDS, "grab"),
+            infer=real(message.get("infer"), 0.0, MAX_SECONDS, "infer"),
+            exposed_utc=real(message.get("utc"), 0.0, 1e11, "utc"),
             simulated=_flag(message, "simulated"),
         )
     except WireError as error:
@@ -327,11 +286,11 @@ def _facts(message: dict[str, Any]) -> ModelFacts:
         raise WireError(f"a label that is not a text of at most {MAX_LABEL} characters")
     return ModelFacts(
         recipe=_integer(message, "recipe", 0xFFFF),
-        recipe_name=_text(message, "recipe_name"),
-        sha256=_text(message, "sha256", 64),
+        recipe_name=text(message, "recipe_name", MAX_TEXT),
+        sha256=text(message, "sha256", 64),
         model_crc=_integer(message, "model_crc", 0xFFFF),
-        provider=_text(message, "provider"),
-        warm_up=_real(message.get("warm_up"), 0.0, MAX_SECONDS, "warm_up"),
+        provider=text(message, "provider", MAX_TEXT),
+        warm_up=real(message.get("warm_up"), 0.0, MAX_SECONDS, "warm_up"),
         labels=tuple(labels),
         input_width=_integer(message, "input_width", 2**20),
         input_height=_integer(message, "input_height", 2**20),
@@ -347,18 +306,19 @@ def decode_from_worker(body: bytes, labels: frozenset[str] | None = None) -> Fro
             return Observed(_integer(message, "cycle"), _observation(message, labels))
         case "Exposed":
             utc, grab = (
-                _real(message.get("utc"), 0.0, 1e11, "utc"),
-                _real(message.get("grab"), 0.0, MAX_SECONDS, "grab"),
+                real(message.get("utc"), 0.0, 1e11, "utc"),
+                real(message.get("grab"), 0.0, MAX_SECONDS, "grab"),
             )
             return Exposed(_integer(message, "cycle"), utc, grab)
         case "Ready":
             return Ready(_facts(message))
         case "Failed":
-            return Failed(_code(message, "code"), _text(message, "text"))
+            return Failed(_code(message, "code"), text(message, "text", MAX_TEXT))
         case "PictureDone":
-            return PictureDone(_integer(message, "cycle"), _text(message, "path", 4096), _text(message, "error"))
+            path, error = text(message, "path", 4096), text(message, "error", MAX_TEXT)
+            return PictureDone(_integer(message, "cycle"), path, error)
         case "CameraDown":
-            return CameraDown(_code(message, "code"), _text(message, "text"))
+            return CameraDown(_code(message, "code"), text(message, "text", MAX_TEXT))
         case "CameraUp":
             return CameraUp()
         case _:
@@ -375,8 +335,7 @@ def decode_from_control(body: bytes) -> ToWorker:
             case "Inspect":
                 return Inspect(**message)
             case "Picture":
-                findings = tuple(Finding(row[0], row[1], tuple(row[2:])) for row in message.pop("findings"))
-                return Picture(findings=findings, **message)
+                return Picture(**(message | {"findings": findings_of(message, None)}))
             case "Start":
                 return Start(**message)
             case "Stop":

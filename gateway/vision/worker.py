@@ -15,6 +15,7 @@ from pydantic import TypeAdapter
 
 from gateway import child
 from gateway.vision import wire
+from gateway.vision.finding_rows import WireError
 from gateway.vision.settings import CameraConfig, EngineConfig, FramesConfig, WorkerConfig
 from protocols.faults import Code
 
@@ -52,7 +53,7 @@ class Channel:
             for body in self._splitter.feed(data):
                 message = wire.decode_from_control(body)
                 if not isinstance(message, wire.Start) or not rings:
-                    raise wire.WireError("the first message is not start with a frame ring")
+                    raise WireError("the first message is not start with a frame ring")
                 return message, rings[0]
 
     def receive(self) -> Iterator[wire.ToWorker]:
@@ -105,7 +106,7 @@ def _serve(channel: Channel, start: wire.Start, ring: int) -> None:
                 case wire.Stop():
                     return
                 case wire.Start():
-                    raise wire.WireError("a second start")
+                    raise WireError("a second start")
 
 
 def _import_ahead() -> None:

@@ -14,10 +14,10 @@ from gateway.inspection import Finding
 from gateway.recipe_task import ANOMALY, REGION
 from gateway.recipe_task import Anomaly as AnomalySettings
 from gateway.vision.engines import EngineInfo, Tensor
+from gateway.vision.finding_rows import MAX_FINDINGS
 from gateway.vision.image import Placement
 from gateway.vision.tasks import TaskError
 from gateway.vision.tasks.boxes import ROUNDING, finite
-from gateway.vision.wire import MAX_FINDINGS
 from protocols.faults import Code
 
 SCORE, MAP = "pred_score", "anomaly_map"

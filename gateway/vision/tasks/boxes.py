@@ -8,9 +8,9 @@ import numpy as np
 
 from gateway.inspection import Finding
 from gateway.vision.engines import Tensor
+from gateway.vision.finding_rows import MAX_FINDINGS
 from gateway.vision.image import Placement
 from gateway.vision.tasks import TaskError
-from gateway.vision.wire import MAX_FINDINGS
 from protocols.faults import Code
 
 MOST = 1000

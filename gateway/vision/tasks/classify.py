@@ -9,11 +9,11 @@ import numpy as np
 from gateway.inspection import Finding
 from gateway.recipe_task import Classify as ClassifySettings
 from gateway.vision.engines import EngineInfo, Tensor
+from gateway.vision.finding_rows import MAX_FINDINGS
 from gateway.vision.image import Placement
 from gateway.vision.tasks import TaskError
 from gateway.vision.tasks.boxes import ROUNDING, finite
 from gateway.vision.tasks.labels import labels_of
-from gateway.vision.wire import MAX_FINDINGS
 from protocols.faults import Code
 
 

@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from gateway.inspection import Finding
 from gateway.recipe_task import Detect as DetectSettings
 from gateway.vision.engines import EngineInfo, Tensor
+from gateway.vision.finding_rows import MAX_FINDINGS
 from gateway.vision.image import Placement
 from gateway.vision.tasks import TaskError
 from gateway.vision.tasks.boxes import MOST, findings, without_overlaps
 from gateway.vision.tasks.formats import FORMATS, Format, Reading
 from gateway.vision.tasks.labels import labels_of
-from gateway.vision.wire import MAX_FINDINGS
 from protocols.faults import Code
 
 

@@ -6,8 +6,9 @@ import ast
 import json
 from collections.abc import Mapping
 
+from gateway.vision.finding_rows import MAX_LABEL
 from gateway.vision.tasks import TaskError
-from gateway.vision.wire import MAX_LABEL, MAX_LABELS
+from gateway.vision.wire import MAX_LABELS
 from protocols.faults import Code
 
 

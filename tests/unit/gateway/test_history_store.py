@@ -16,12 +16,16 @@ from protocols.signals import Judgement
 from protocols.tags import Quality, TagValue
 from tests.unit.gateway.records import inspection, query, reopened, trigger
 
+RICH = Finding(
+    "code", 1.0, (1, 2, 30, 40), ((1, 2), (30, 2), (30, 40.5)), ((5, 6, 0.25),), angle=0.0, text="(10)ß", value=0.0
+)
+
 
 def test_every_field_of_an_inspection_comes_back(store: Store, path: Path) -> None:
     full = Inspection(
         station="cell1", trigger=Trigger(3, 65535, 4_294_967_295, "Teil-ß", (1, 2, 3), utc=1.7e9, by_bit=True),
         judgement=Judgement.NG, reason=12, result_seq=44, recipe=2, recipe_name="bracket", model_crc=0xBEEF, score=0.25,
-        rule="scratch", checks=0b101, values=(1.5, math.inf), findings=(Finding("scratch", 0.75, (1, 2, 3.5, 4)),),
+        rule="scratch", checks=0b101, values=(1.5, math.inf), findings=(Finding("scratch", 0.75, (1, 2, 3.5, 4)), RICH),
         detail="why", total=0.031, grab=0.01, infer=0.02, exposed_utc=1.7e9 + 0.5, simulated=True, boot_id=9,
     )  # fmt: skip
     store.write([full], 1)

@@ -7,7 +7,7 @@ import json
 from dataclasses import replace
 
 from gateway import history_table
-from gateway.inspection import Inspection, Trigger
+from gateway.inspection import Finding, Inspection, Trigger
 from protocols.faults import Code
 from protocols.signals import Judgement
 from protocols.tags import Quality, TagValue
@@ -42,6 +42,19 @@ def test_what_a_plc_sent_steers_no_terminal_and_forges_no_line() -> None:
 
 def test_json_lines() -> None:
     assert json.loads(shown(BAD, as_json=True))["judgement"] == "NG"
+
+
+def test_json_shows_all_that_a_finding_has() -> None:
+    found = (
+        Finding("hole", 0.5),
+        Finding("code", 1, (0, 0, 5, 5), ((0, 0), (5, 0), (5, 5)), ((1, 2, 1),), 90, "A", 2.5),
+    )
+    plain, rich = json.loads(shown(replace(BAD, findings=found), as_json=True))["findings"]
+    assert plain == {"label": "hole", "score": 0.5, "box": [0, 0, 0, 0], "outline": [], "points": []} | {
+        "angle": None, "text": "", "value": None,
+    }  # fmt: skip
+    assert rich["outline"] == [[0, 0], [5, 0], [5, 5]]
+    assert (rich["points"], rich["angle"], rich["text"], rich["value"]) == ([[1, 2, 1]], 90, "A", 2.5)
 
 
 def test_json_shows_tags_as_they_were_worth() -> None:

@@ -1,5 +1,6 @@
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -43,12 +44,29 @@ edges = st.floats(-1e6, 1e6)
 boxes = st.tuples(edges, edges, edges, edges).map(
     lambda b: (min(b[0], b[2]), min(b[1], b[3]), max(b[0], b[2]), max(b[1], b[3]))
 )
-sound = st.builds(Finding, st.sampled_from(LABELS), st.floats(0, 1), boxes)
+scores = st.floats(0, 1)
+outlines = st.lists(st.tuples(edges, edges), min_size=3, max_size=5).map(tuple)
+sound = st.builds(Finding, st.sampled_from(LABELS), scores, boxes) | st.builds(
+    Finding,
+    st.sampled_from(LABELS),
+    scores,
+    boxes,
+    outlines,
+    st.lists(st.tuples(edges, edges, scores), max_size=2).map(tuple),
+    st.none() | st.floats(-360, 360),
+    st.text(max_size=2),
+    st.none() | st.floats(-1e9, 1e9),
+)
 anything = st.builds(
     Finding,
     st.sampled_from((*LABELS, "dust", "")),
     st.floats(),
     st.tuples(st.floats(), st.floats(), st.floats(), st.floats()),
+    st.lists(st.tuples(st.floats(), st.floats()), max_size=4).map(tuple),
+    st.lists(st.tuples(st.floats(), st.floats(), st.floats()), max_size=2).map(tuple),
+    st.none() | st.floats(),
+    st.text(max_size=2),
+    st.none() | st.floats(),
 )
 VALUES = [
     {"name": take, "take": take, "of": {"any": True, "min_score": 0.2}}
@@ -74,6 +92,44 @@ def test_the_order_of_findings_does_not_matter(findings: list[Finding], random: 
     shuffled = list(findings)
     random.shuffle(shuffled)
     assert same(judge(book, findings), judge(book, shuffled))
+
+
+@pytest.mark.parametrize(
+    ("outline", "area"),
+    [
+        ((), 800.0),
+        (((10, 20), (30, 20), (10, 60)), 400.0),
+        (((10, 60), (30, 20), (10, 20)), 400.0),
+        (((10, 20), (30, 20), (30, 60), (20, 40), (10, 60)), 600.0),
+    ],
+)
+def test_the_area_is_that_of_the_outline_where_there_is_one(outline: Any, area: float) -> None:
+    book = recipe(values=[{"name": "area", "take": "area", "of": {"any": True}}], mm_per_px=0.5)
+    assert judge(book, [Finding("burr", 0.9, (10, 20, 30, 60), outline)]).values == (area / 4,)
+
+
+def test_an_oriented_box_is_as_long_as_its_own_side() -> None:
+    book = recipe(values=[{"name": "length", "take": "length", "of": {"any": True}}])
+    corners = ((0.0, 0.0), (30.0, 40.0), (22.0, 46.0), (-8.0, 6.0))
+    found = Finding("burr", 0.9, (-8, 0, 30, 46), corners, angle=53.13)
+    assert judge(book, [found]).values == (50.0,)
+    assert judge(book, [replace(found, angle=None)]).values == (46.0,)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"outline": ((1, 2), (3, 4))},
+        {"outline": ((1, 2), (3, 4), (5, math.nan))},
+        {"points": ((1, 2, 1.5),)},
+        {"points": ((1, math.inf, 0.5),)},
+        {"angle": math.nan},
+        {"value": math.inf},
+    ],
+)
+def test_a_detail_that_makes_no_sense_is_never_ok(wrong: dict[str, Any]) -> None:
+    judged = judge(recipe(), [Finding("burr", 0.1, (1, 2, 3, 4), **wrong)])
+    assert (judged.verdict, judged.reason, judged.rule) == (Verdict.RECHECK, int(Code.OUTPUT_INVALID), INVALID)
 
 
 def test_no_findings_are_ok() -> None:

@@ -22,6 +22,25 @@ def test_boxes_and_banner_are_drawn(verdict: str) -> None:
     assert np.all(pixels[300:, :] == 128)
 
 
+def test_an_outline_and_points_are_drawn_instead_of_the_box() -> None:
+    pixels = np.full((512, 640, 3), 128, np.uint8)
+    corners = ((100, 300), (300, 300), (100, 450))
+    seen = Finding("hole", 0.9, (100, 300, 300, 450), corners, ((400, 400, 0.9), (500, 400, 0.1)), text="A1", value=2.5)
+    picture.draw(pixels, "NG", "x", (seen,))
+    colour = np.array(picture.COLOURS["NG"])
+    assert np.all(np.abs(pixels[300, 210:290] - colour) < 30)
+    assert np.all(np.abs(pixels[320:440, 100] - colour) < 30)
+    assert np.all(pixels[330:440, 299:302] == 128), "the box has a right side, the triangle has none"
+    assert np.all(pixels[400, 400] == colour)
+    assert np.all(pixels[400, 500] == 128), "an unsure point is hollow"
+
+
+def test_outlines_and_points_beyond_the_frame_do_no_harm() -> None:
+    pixels = np.full((64, 64, 3), 128, np.uint8)
+    far = Finding("dent", 1, (0, 0, 9, 9), ((-1e6, -1e6), (1e6, 5), (5, 1e6)), ((1e6, -1e6, 1),), text="é\u4e2d" * 100)
+    picture.draw(pixels, "NG", "x", (far,))
+
+
 def test_boxes_beyond_the_frame_do_no_harm() -> None:
     pixels = np.full((64, 64, 3), 128, np.uint8)
     picture.draw(pixels, "NG", "x", (Finding("dent" * 10, 1, (-10, 60, 900, 901)),))

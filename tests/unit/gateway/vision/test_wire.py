@@ -3,17 +3,32 @@
 import json
 import math
 import struct
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.inspection import Finding, Observation
-from gateway.vision import wire
+from gateway.judge import _sound as judge_sound
+from gateway.vision import finding_rows, wire
+from gateway.vision.finding_rows import WireError
 from protocols.faults import Code
 
 LABELS = frozenset({"scratch", "burr"})
+RICH = Finding(
+    "burr",
+    0.5,
+    (1, 2, 30, 40),
+    outline=((1, 2), (30, 2.25), (15.5, 40)),
+    points=((3, 4, 0.5), (-5, 6, 1)),
+    angle=-12.5,
+    text="(01)09521234543213 é",
+    value=-0.125,
+)
 SEEN = Observation((Finding("scratch", 0.75, (1.5, 2.0, 30.25, 40.0)),), Code.NONE, "", 0.01, 0.004, 1.7e9, True)
+
+PLAIN: list[object] = ["scratch", 0.5, 1, 2, 3, 4]
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
@@ -43,6 +58,7 @@ def observed(**changes: object) -> wire.Observed:
         wire.Failed(Code.MODEL_HASH, "another file"),
         wire.Exposed(7, 1.7e9, 0.01),
         wire.Observed(7, SEEN),
+        wire.Observed(7, replace(SEEN, findings=(RICH, Finding("burr", 1), RICH))),
         wire.PictureDone(7, "pictures/7.jpg"),
         wire.CameraDown(Code.CAMERA_LINK, "gone"),
         wire.CameraUp(),
@@ -57,7 +73,7 @@ def test_what_a_worker_says_arrives(message: wire.FromWorker) -> None:
     [
         wire.Start({"kind": "folder", "path": "x"}, {"threads": 1}, {}, {"slots": 4}, "recipes/bracket"),
         wire.Inspect(7, 3, 12, 8, 0.2, 1, True),
-        wire.Picture(7, 3, "p.jpg", "NG", "cycle 7", SEEN.findings, 5),
+        wire.Picture(7, 3, "p.jpg", "NG", "cycle 7", (*SEEN.findings, RICH), 5),
         wire.Stop(),
     ],
 )
@@ -76,6 +92,27 @@ def test_what_the_control_process_says_arrives(message: wire.ToWorker) -> None:
         {"findings": [["scratch", True, 1, 2, 3, 4]]},
         {"findings": [["scratch", 0.5, 1, 2, 3, 4]] * 101},
         {"findings": None},
+        {"findings": [[*PLAIN, {"outline": [1, 2, 3, 4]}]]},
+        {"findings": [[*PLAIN, {"outline": [1, 2, 3, 4, 5, 6, 7]}]]},
+        {"findings": [[*PLAIN, {"outline": [1, 2, 3, 4, 5, True]}]]},
+        {"findings": [[*PLAIN, {"outline": [1, 2, 3, 4, 5, 2e6]}]]},
+        {"findings": [[*PLAIN, {"outline": [1, 2] * 201}]]},
+        {"findings": [[*PLAIN, {"outline": [1, 2] * 200}]] * 21},
+        {"findings": [[*PLAIN, {"outline": "none"}]]},
+        {"findings": [[*PLAIN, {"points": [1, 2, 0.5, 3]}]]},
+        {"findings": [[*PLAIN, {"points": [1, 2, 1.5]}]]},
+        {"findings": [[*PLAIN, {"points": [1, 2, 0.5] * 65}]]},
+        {"findings": [[*PLAIN, {"points": [1, 2, 0.5] * 64}]] * 63},
+        {"findings": [[*PLAIN, {"angle": 1000}]]},
+        {"findings": [[*PLAIN, {"angle": None}]]},
+        {"findings": [[*PLAIN, {"text": "x" * 257}]]},
+        {"findings": [[*PLAIN, {"text": "a\x1bb"}]]},
+        {"findings": [[*PLAIN, {"text": "\ud800"}]]},
+        {"findings": [[*PLAIN, {"text": 5}]]},
+        {"findings": [[*PLAIN, {"value": 1e10}]]},
+        {"findings": [[*PLAIN, {"value": "5"}]]},
+        {"findings": [[*PLAIN, {"colour": 1}]]},
+        {"findings": [[*PLAIN, [1]]]},
         {"fault": int(Code.PLC_HEARTBEAT_LOST)},
         {"fault": 1},
         {"fault": "2005"},
@@ -118,7 +155,7 @@ def test_a_fault_has_no_findings() -> None:
     ],
 )
 def test_what_is_no_message_is_refused(text: bytes) -> None:
-    with pytest.raises(wire.WireError):
+    with pytest.raises(WireError):
         wire.decode_from_worker(text, LABELS)
 
 
@@ -127,7 +164,7 @@ def test_garbage_never_raises_anything_else(text: bytes) -> None:
     for decode in (wire.decode_from_worker, wire.decode_from_control):
         try:
             decode(text)
-        except wire.WireError:
+        except WireError:
             continue
 
 
@@ -136,7 +173,7 @@ def test_whatever_is_observed_is_finite_and_of_our_labels(changes: dict[str, obj
     changes.pop("kind", None)
     try:
         outcome = observed(**changes).observation
-    except wire.WireError:
+    except WireError:
         return
     assert all(math.isfinite(value) for value in (outcome.grab, outcome.infer, outcome.exposed_utc))
     for finding in outcome.findings:
@@ -159,8 +196,42 @@ def test_a_stream_is_cut_wherever_the_reads_fall(sizes: list[int]) -> None:
 
 @pytest.mark.parametrize("length", [0, wire.MAX_MESSAGE + 1, 2**32 - 1])
 def test_an_impossible_length_ends_the_stream_at_once(length: int) -> None:
-    with pytest.raises(wire.WireError):
+    with pytest.raises(WireError):
         list(wire.Splitter().feed(struct.pack("<I", length)))
+
+
+def test_the_most_that_a_worker_may_say_goes_into_a_message() -> None:
+    corners, points = ((123456.25, -123456.75),) * 8, ((-123456.25, 123456.75, 0.12345),) * 32
+    longest = Finding(
+        "\U0001f600" * finding_rows.MAX_LABEL,
+        0.12345,
+        (123456.78,) * 4,
+        corners,
+        points,
+        -123.456,
+        "\U0001f600" * 256,
+        -1e9 / 3,
+    )
+    seen = Observation((longest,) * finding_rows.MAX_FINDINGS, detail="\U0001f600" * wire.MAX_TEXT)
+    message = wire.decode_from_worker(body(wire.Observed(7, seen)))
+    assert message == wire.Observed(7, seen)
+
+
+details = st.dictionaries(
+    st.sampled_from(("outline", "points", "angle", "text", "value")),
+    st.lists(st.floats() | st.integers(-9, 9), max_size=9) | st.floats() | st.text(max_size=3) | json_values,
+)
+
+
+@given(st.lists(details, max_size=3))
+def test_details_are_sound_or_a_fault(items: list[dict[str, object]]) -> None:
+    try:
+        outcome = observed(findings=[[*PLAIN, more] for more in items]).observation
+    except WireError:
+        return
+    assert (outcome.fault is Code.OUTPUT_INVALID) == (len(outcome.findings) < len(items))
+    for finding in outcome.findings:
+        assert judge_sound(finding, None)
 
 
 def test_nan_does_not_leave_either_end() -> None:
