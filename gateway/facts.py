@@ -31,6 +31,6 @@ def recipe_facts(recipe: Recipe) -> RecipeFacts:
 
 
 def digest(recipe: Recipe) -> bytes:
-    """SHA-256 of all that the recipe judges by: its content as JSON with sorted keys, then the model's own SHA-256."""
+    """SHA-256 of all that the recipe judges by: its content as JSON with sorted keys, then its models' mark."""
     content = json.dumps(recipe.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(content.encode() + bytes.fromhex(recipe.model.sha256)).digest()
+    return hashlib.sha256(content.encode() + bytes.fromhex(recipe.model_mark)).digest()

@@ -28,8 +28,8 @@ def judge(recipe: Recipe, findings: Iterable[Finding]) -> Judged:
     The score is that of the best finding of the rule that fired (0 where it fired because nothing was there); for OK
     the highest score seen, which stayed below every limit.
     """
-    everything = tuple(findings)
-    sound = tuple(finding for finding in everything if _sound(finding, recipe.task.classes))
+    everything, classes = tuple(findings), recipe.classes
+    sound = tuple(finding for finding in everything if _sound(finding, classes))
     scene = Scene(sound, {zone.name: zone.corners for zone in recipe.zones}, recipe.mm_per_px or 1.0)
     checks = 0
     for bit, check in enumerate(recipe.checks):

@@ -4,14 +4,24 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from pathlib import Path, PurePosixPath
-from typing import Annotated, Self
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
 from gateway import validation, yamlfile
 from gateway.recipe_rules import Check, Name, Rule, Selection, Value, Zone, selection_mistakes
-from gateway.recipe_task import REGION, Input, Task
+from gateway.recipe_step import STEPS, ModelFile, Step, outside, step_mistakes
+from gateway.recipe_task import REGION, Task
 from gateway.yamlfile import FileError, Location, Problem
 from protocols.faults import Code
 from protocols.signals import CHECKS, VALUES
@@ -33,14 +43,8 @@ class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
 
-class ModelFile(_Part):
-    """The network: a file inside the recipe folder and the SHA-256 that it must have."""
-
-    file: Annotated[str, Field(min_length=1, max_length=200)]
-    """Its name; no path out of the folder."""
-    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
-    """As `sha256sum` prints it; another file is not loaded (2002)."""
-    input: Input = Input()
+ONLY = "look"
+"""Name of the one step of a recipe that lists none."""
 
 
 class Recipe(_Part):
@@ -50,8 +54,12 @@ class Recipe(_Part):
     number: Annotated[int, Field(ge=1, le=65535)]
     revision: Annotated[int, Field(ge=0, le=65535)] = 1
     description: Annotated[str, Field(max_length=500)] = ""
-    model: ModelFile
-    task: Task
+    model: ModelFile | None = None
+    """Of the only step; with `task` the short form of a recipe of one step."""
+    task: Task | None = None
+    """Of the only step."""
+    steps: Annotated[tuple[Step, ...], Field(max_length=STEPS)] = ()
+    """Several looks at one frame, in their order, in place of model and task."""
     checks: Annotated[tuple[Check, ...], Field(max_length=CHECKS)] = ()
     rules: Annotated[tuple[Rule, ...], Field(min_length=1, max_length=100)]
     values: Annotated[tuple[Value, ...], Field(max_length=VALUES)] = ()
@@ -72,14 +80,57 @@ class Recipe(_Part):
         return self._folder
 
     @property
-    def model_path(self) -> Path:
-        """The model file, which `load` has found to lie inside the folder."""
-        return self.folder / self.model.file
+    def models(self) -> tuple[ModelFile, ...]:
+        """The networks, in the order of the steps."""
+        return tuple(step.model for step in self.steps if step.model is not None)
+
+    @property
+    def model_mark(self) -> str:
+        """SHA-256 that stands for all the networks: of one model its own, of several that of theirs in a row."""
+        found = [model.sha256 for model in self.models]
+        if len(found) == 1:
+            return found[0]
+        import hashlib  # OpenSSL takes some milliseconds to load, and most recipes do without
+
+        return hashlib.sha256(bytes.fromhex("".join(found))).hexdigest()
+
+    @cached_property
+    def classes(self) -> tuple[str, ...] | None:
+        """All labels that findings may have, each once; None where a model's metadata names some."""
+        found: dict[str, None] = {}
+        for step in self.steps:
+            if step.task.classes is None:
+                return None
+            found |= dict.fromkeys(step.task.classes)
+        return tuple(found)
+
+    def path(self, model: ModelFile) -> Path:
+        """Where a model file is, which `load` has found to lie inside the folder."""
+        return self.folder / model.file
 
     def placed(self, folder: Path) -> Self:
         """This recipe, told that it stands in `folder`."""
         self._folder = folder
         return self
+
+    @model_validator(mode="after")
+    def _in_steps(self) -> Self:
+        """The short form is told as one step, so that nobody has to know two forms."""
+        if self.task is None:
+            if self.model is not None or not self.steps:
+                raise ValueError("needs either task (with model) or steps")
+        elif self.steps:
+            raise ValueError("has both task and steps; move task and model into a step of their own")
+        else:
+            object.__setattr__(self, "steps", (Step(name=ONLY, model=self.model, task=self.task),))
+        return self
+
+    @model_serializer(mode="wrap")
+    def _as_written(self, inner: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """The form that was read, and of what may be left out only what is there."""
+        content: dict[str, Any] = inner(self)
+        left_out = ("model", "task") if self.task is None else ("steps",)
+        return {key: value for key, value in content.items() if key not in left_out}
 
 
 def load(folder: Path) -> Recipe:
@@ -95,9 +146,10 @@ def load(folder: Path) -> Recipe:
         recipe = validation.build(document, Recipe).placed(folder)
     except FileError as error:
         raise RecipeError(Code.CONFIG_INVALID, str(error), tuple(error.problems)) from None
-    if wrong := _outside(recipe):
-        problem = document.problem(("model", "file"), wrong)
-        raise RecipeError(Code.MODEL_LOAD, str(problem), (problem,))
+    for location, step in located(recipe):
+        if step.model is not None and (wrong := outside(folder, step.model.file)):
+            problem = document.problem((*location, "model", "file"), wrong)
+            raise RecipeError(Code.MODEL_LOAD, str(problem), (problem,))
     problems = tuple(document.problem(location, message) for location, message in mistakes(recipe))
     if problems:
         raise RecipeError(Code.CONFIG_INVALID, "\n".join(str(problem) for problem in problems), problems)
@@ -105,10 +157,15 @@ def load(folder: Path) -> Recipe:
 
 
 def verify(recipe: Recipe) -> None:
-    """Compare the model file with the recipe's SHA-256; raises RecipeError (2001 not readable, 2002 another file)."""
+    """Compare the model files with the recipe's SHA-256; raises RecipeError (2001 not readable, 2002 another file)."""
+    for model in recipe.models:
+        _verify(recipe, model)
+
+
+def _verify(recipe: Recipe, model: ModelFile) -> None:
     import hashlib  # OpenSSL takes some milliseconds to load, and nobody who only judges needs it
 
-    path = recipe.model_path
+    path = recipe.path(model)
     digest = hashlib.sha256()
     try:
         if not path.is_file():
@@ -120,63 +177,51 @@ def verify(recipe: Recipe) -> None:
         text = f"{path}: the model cannot be read ({error.strerror}); copy the model file again"
         raise RecipeError(Code.MODEL_LOAD, text) from None
     found = digest.hexdigest()
-    if found != recipe.model.sha256:
+    if found != model.sha256:
         raise RecipeError(
             Code.MODEL_HASH,
-            f"{path}: the file has SHA-256 {found}, {FILE} names {recipe.model.sha256}; "
+            f"{path}: the file has SHA-256 {found}, {FILE} names {model.sha256}; "
             f"restore the file, or put the new value into {recipe.folder / FILE} after a test",
         )
 
 
-def _outside(recipe: Recipe) -> str | None:
-    """Why model.file is not a file inside the folder; a link may lead to another place of the folder only.
-
-    A hard link is let pass: it cannot be told from a file, backups and package stores make them, and the hash holds
-    for the content whatever its name.
-    """
-    name = recipe.model.file
-    parts = PurePosixPath(name).parts
-    if "\\" in name or "\0" in name or ":" in name or name.startswith("/") or ".." in parts:
-        return f"{name!r} does not stay in the recipe folder; put the model there and name it without a path"
-    folder = recipe.folder.resolve()
-    try:
-        inside = (folder / name).resolve().is_relative_to(folder)
-    except (OSError, RuntimeError):  # a loop of links; RuntimeError until Python 3.12
-        inside = False
-    return None if inside else f"{name!r} is a link that leads out of the recipe folder; copy the model into it"
+def located(recipe: Recipe) -> Iterator[tuple[Location, Step]]:
+    """The steps and where each stands in the file."""
+    for index, step in enumerate(recipe.steps):
+        yield ("steps", index) if recipe.task is None else (), step
 
 
 def mistakes(recipe: Recipe) -> Iterator[tuple[Location, str]]:
     """What is wrong between the parts of a recipe: place in the file and one sentence."""
-    zones = frozenset(zone.name for zone in recipe.zones)
-    for part in ("checks", "rules", "values", "zones"):
+    zones, classes = frozenset(zone.name for zone in recipe.zones), recipe.classes
+    for place, step in located(recipe):
+        yield from (((*place, *location), message) for location, message in step_mistakes(step))
+    for part in ("steps", "checks", "rules", "values", "zones"):
         first: dict[str, int] = {}
         for index, item in enumerate(getattr(recipe, part)):
             if first.setdefault(item.name, index) != index:
                 message = f"{item.name!r} is already the name of {part}[{first[item.name]}]; give it another one"
                 yield (part, index, "name"), message
-            if part == "zones":
+            if part in ("steps", "zones"):
                 continue
             key = "of" if part == "values" else "when"
-            for location, message in selection_mistakes(getattr(item, key), recipe.task.classes, zones):
+            for location, message in selection_mistakes(getattr(item, key), classes, zones):
                 yield (part, index, key, *location), message
-    classes = recipe.task.classes or ()
-    if len(set(classes)) != len(classes):
-        yield ("task", "classes"), "a label is listed twice; every class needs one of its own"
 
 
 def doubts(recipe: Recipe) -> Iterator[str]:
     """What is allowed in a recipe but seldom meant."""
+    least = min(step.task.min_score for step in recipe.steps)
     for rule in recipe.rules:
-        if rule.when.max_score is not None and rule.when.max_score <= recipe.task.min_score:
-            text = f"rule {rule.name!r} never fires, as nothing below task.min_score ({recipe.task.min_score}) is found"
+        if rule.when.max_score is not None and rule.when.max_score <= least:
+            text = f"rule {rule.name!r} never fires, as nothing below task.min_score ({least}) is found"
             yield f"{text}; lower that, or raise max_score"
     covered: set[str] = set()
     for rule in recipe.rules:
         if rule.when.wanted is None:
             return
         covered |= rule.when.wanted
-    if unused := sorted(set(recipe.task.classes or ()) - covered - {REGION}):  # what is a region is an anomaly already
+    if unused := sorted(set(recipe.classes or ()) - covered - {REGION}):  # what is a region is an anomaly already
         yield f"no rule looks at {', '.join(unused)}: such a part is OK; add a rule if it is not"
 
 

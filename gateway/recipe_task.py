@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -43,6 +43,8 @@ class Input(_Part):
 
 
 class _Task(_Part):
+    needs_model: ClassVar[bool] = True
+    """Whether a network is needed; a task without one looks at the picture itself."""
     min_score: Score = 0.25
     """What scores less is no finding at all."""
     resize: Resize | None = None

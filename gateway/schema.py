@@ -52,7 +52,9 @@ def described(model: type[BaseModel]) -> dict[str, str]:
         assert isinstance(body, ast.ClassDef)  # noqa: S101 - it is the source of a class
         for field, below in zip(body.body, body.body[1:], strict=False):
             match field, below:
-                case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(line))):
+                case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(line))) if (
+                    name in model.model_fields
+                ):
                     found[name] = inspect.cleandoc(line)
                 case _:
                     pass

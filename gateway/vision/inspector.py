@@ -1,9 +1,8 @@
-"""One inspection after the other: frame, check, resize, network, findings. Lives in the vision process."""
+"""One inspection after the other: frame, check, the recipe's steps, answer. Lives in the vision process."""
 
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import mmap
 import time
 from collections.abc import Callable
@@ -11,26 +10,23 @@ from pathlib import Path
 from typing import Any
 
 import cv2
-import numpy as np
 
 from gateway import recipe as recipes
 from gateway.inspection import Finding, Observation
 from gateway.vision import picture, wire
 from gateway.vision.cameras import CameraError, Order, make_camera
-from gateway.vision.engines import EngineError, make_engine
+from gateway.vision.engines import EngineError
 from gateway.vision.frames import FrameRing, Pixels
-from gateway.vision.image import FrameCheck, Resizer
+from gateway.vision.image import FrameCheck
 from gateway.vision.inject import Faults
+from gateway.vision.pipeline import Pipeline, rehearsed
 from gateway.vision.settings import EngineConfig, FolderCamera, FramesConfig, SimulatedCamera
-from gateway.vision.tasks import Task, TaskError, make_task
+from gateway.vision.tasks import TaskError
 from protocols.faults import Code
-
-WARM_UPS = 3
-"""Runs before Ready: the first one allocates, the last one is what a first inspection will take."""
 
 
 class Inspector:
-    """Camera, engine and task of one recipe, and the frame ring."""
+    """Camera and pipeline of one recipe, and the frame ring."""
 
     def __init__(
         self,
@@ -47,7 +43,7 @@ class Inspector:
         """Why the camera has to be opened again, or None."""
         self._check = FrameCheck(self.camera.frozen_check)
         self._faults = Faults(camera)
-        self._engine = make_engine(engine)
+        self._engine = engine
         self._frames = FrameRing(ring, frames)
         self._canvas: Pixels | None = None
         self._fresh = True
@@ -59,42 +55,21 @@ class Inspector:
     def load(self, folder: Path, content: dict[str, Any] | None = None) -> None:
         """Load the model; `content` stands for recipe.yaml if given. RecipeError, EngineError, TaskError."""
         recipe = recipes.load(folder) if content is None else recipes.Recipe.model_validate(content).placed(folder)
-        info = self._engine.load(_model_bytes(recipe), recipe.model.input)
-        self._task: Task = make_task(recipe.task, info)
-        self._resizer = Resizer(info.input, self._task.resize)
-        warm_up = self._warm_up()
-        self._walk_through()
-        height, width = info.input.shape[:2]
+        pipeline = self._pipeline = Pipeline(recipe, self._engine)
+        warm_up = pipeline.warm_up()
+        width, height = pipeline.size
         self.facts = wire.ModelFacts(
             recipe=recipe.number,
             recipe_name=recipe.name,
-            sha256=recipe.model.sha256,
-            model_crc=wire.model_crc(recipe.model.sha256),
-            provider=info.provider,
+            sha256=recipe.model_mark,
+            model_crc=wire.model_crc(recipe.model_mark),
+            provider=pipeline.provider,
             warm_up=warm_up,
-            labels=self._task.labels,
+            labels=pipeline.labels,
             input_width=width,
             input_height=height,
             simulated=self.camera.simulated,
         )
-
-    def _warm_up(self) -> float:
-        try:
-            for _ in range(WARM_UPS - 1):
-                self._engine.run()
-            begin = time.perf_counter()
-            self._engine.run()
-        except EngineError as error:
-            raise EngineError(Code.MODEL_LOAD, error.text) from error
-        return time.perf_counter() - begin
-
-    def _walk_through(self) -> None:
-        """Once through everything but the camera, so that the first part does not pay for first uses."""
-        frame = np.zeros((1024, 1280, 3), np.uint8)
-        with contextlib.suppress(EngineError, TaskError):
-            placement = self._resizer.put(frame)
-            FrameCheck(frozen_check=True).fault(self._resizer.picture)
-            self._task.decode(self._engine.run(), placement)
 
     def inspect(self, order: wire.Inspect) -> None:
         """Answer one trigger: exposed as soon as the frame is there, then observed, whatever goes wrong."""
@@ -105,12 +80,7 @@ class Inspector:
         try:
             pixels, utc, grab = self._frame(order)
             self._faults.after_exposure(order.part_id, order.attempt)
-            placement = self._resizer.put(pixels)
-            self._judgeable(self._resizer.picture, order.reuse_frame)
-            begin = time.perf_counter()
-            outputs = self._engine.run()
-            infer = time.perf_counter() - begin
-            findings = self._task.decode(outputs, placement)
+            findings, infer = self._pipeline.look(pixels, lambda shown: self._judgeable(shown, order.reuse_frame))
         except (CameraError, EngineError, TaskError) as error:
             fault, detail = error.code, error.text
         except MemoryError:
@@ -134,10 +104,8 @@ class Inspector:
                 continue
             found[0].reshape(-1)[:: mmap.PAGESIZE].max()
             if not self._touched:
-                placement = self._resizer.put(found[0])
-                FrameCheck(frozen_check=True).fault(self._resizer.picture)
                 with contextlib.suppress(EngineError, TaskError):
-                    self._task.decode(self._engine.run(), placement)
+                    self._pipeline.look(found[0], rehearsed)
             self._touched.add(slot)
 
     def picture(self, order: wire.Picture) -> None:
@@ -193,19 +161,3 @@ class Inspector:
         else:
             self._canvas[:] = pixels
         return self._canvas if self._frames.frame(order.slot, order.cycle) is not None else None
-
-
-def _model_bytes(recipe: recipes.Recipe) -> bytes:
-    """The model file, read once: what is hashed is what is loaded."""
-    path = recipe.model_path
-    try:
-        model = path.read_bytes()
-    except OSError as error:
-        text = f"{path} cannot be read ({error.strerror}); copy the model file again"
-        raise EngineError(Code.MODEL_LOAD, text) from error
-    digest = hashlib.sha256(model).hexdigest()
-    if digest != recipe.model.sha256:
-        named = f"{path} has SHA-256 {digest}, recipe.yaml names {recipe.model.sha256}"
-        text = f"{named}; restore the file, or enter the new value after a test"
-        raise EngineError(Code.MODEL_HASH, text)
-    return model

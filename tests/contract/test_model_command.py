@@ -71,7 +71,8 @@ def test_a_recipe_is_made_that_the_gateway_takes(file: Path, tmp_path: Path) -> 
     assert cli.main(["recipe", "new", str(folder), "--model", str(file), "--number", "7"]) == 0
     made = recipe.load(folder)
     recipe.verify(made)
-    assert (made.name, made.number, made.task.kind, made.task.classes) == ("plate", 7, "detect", ("scratch", "burr"))
+    kinds = [step.task.kind for step in made.steps]
+    assert (made.name, made.number, kinds, made.classes) == ("plate", 7, ["detect"], ("scratch", "burr"))
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,9 @@ from typing import Protocol
 
 from gateway.inspection import Finding
 from gateway.recipe_task import Anomaly, Classify, Detect
+from gateway.recipe_task import Task as Settings
 from gateway.vision.engines import EngineInfo, Tensor
+from gateway.vision.frames import Pixels
 from gateway.vision.image import Placement
 from protocols.faults import Code
 
@@ -36,7 +38,23 @@ class Task(Protocol):
         """The findings in pixels of the frame, best first; TaskError 2005 for nonsense."""
 
 
-def make_task(settings: Detect | Classify | Anomaly, info: EngineInfo) -> Task:
+class Look(Protocol):
+    """A task without a network: it looks at the picture itself."""
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """All that its findings may be called."""
+
+    def look(self, picture: Pixels) -> tuple[Finding, ...]:
+        """The findings in pixels of the picture (height x width x 3 or 1), best first; TaskError 2005."""
+
+
+def make_look(settings: Settings) -> Look:
+    """The task of a step without a model; TaskError 2006."""
+    raise TaskError(Code.MODEL_MISMATCH, f"task.kind {settings.kind!r} needs a network; give the step a model")
+
+
+def make_task(settings: Settings, info: EngineInfo) -> Task:
     """The task of a recipe for a loaded network; TaskError 2006 if they do not fit."""
     match settings:
         case Detect():

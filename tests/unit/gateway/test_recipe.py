@@ -47,8 +47,8 @@ def refusal(folder: Path) -> RecipeError:
 def test_a_good_recipe(folder: Path) -> None:
     recipe = recipes.load(folder)
     assert (recipe.name, recipe.number, recipe.revision, recipe.folder) == ("bracket", 1, 1, folder)
-    assert recipe.model_path == folder / "model.onnx"
-    assert recipe.task.classes == ("scratch", "burr")
+    assert recipe.path(recipe.models[0]) == folder / "model.onnx"
+    assert recipe.classes == ("scratch", "burr")
     recipes.verify(recipe)
 
 
