@@ -14,11 +14,11 @@ from gateway.inspection import Finding
 from gateway.recipe import Recipe
 from gateway.recipe_step import ModelFile, Step
 from gateway.vision.engines import EngineError, make_engine
+from gateway.vision.finding_rows import MAX_FINDINGS
 from gateway.vision.frames import Pixels
 from gateway.vision.image import FrameCheck, Resizer
 from gateway.vision.settings import EngineConfig
 from gateway.vision.tasks import TaskError, make_look, make_task
-from gateway.vision.wire import MAX_FINDINGS
 from protocols.faults import Code
 
 WARM_UPS = 3
