@@ -17,7 +17,8 @@ import structlog
 
 from benchmarks.report import Table
 from gateway.inspection import Observation, Trigger
-from gateway.vision.settings import Inject, PoolSettings, SimulatedCamera, WorkerConfig
+from gateway.vision.camera_settings import Inject, SimulatedCamera
+from gateway.vision.settings import PoolSettings, WorkerConfig
 from gateway.vision.wire import ModelFacts
 from gateway.worker_process import WorkerProcess
 from gateway.workers import WorkerPool

@@ -16,7 +16,7 @@ from gateway import validation, yamlfile
 from gateway.link_clashes import device_clashes, link_clash
 from gateway.settings import CycleConfig, GatewayConfig, LogConfig, PicturesConfig, StationConfig
 from gateway.tag_settings import StationTagsConfig
-from gateway.vision.settings import SimulatedCamera
+from gateway.vision.camera_settings import SimulatedCamera
 from gateway.yamlfile import Document, FileError, Location, Problem
 from protocols.devices import DeviceConfig, model_of
 from protocols.modbus.rtu_settings import ModbusRtuClientConfig, ModbusRtuServerConfig

@@ -61,6 +61,7 @@ class Cycle:
             exposed_utc=seen.exposed_utc,
             simulated=seen.simulated,
             boot_id=self.boot_id,
+            frame=seen.frame,
         )
 
     def fault(self, code: Code, detail: str, seen: Observation, result_seq: int, now: float) -> Inspection:
@@ -81,6 +82,7 @@ class Cycle:
             exposed_utc=seen.exposed_utc,
             simulated=seen.simulated,
             boot_id=self.boot_id,
+            frame=seen.frame,
         )
 
 

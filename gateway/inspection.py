@@ -59,6 +59,20 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
+class FrameFacts:
+    """What is known of a frame beside its pixels."""
+
+    arrived: float = 0.0
+    """Monotonic clock when it came."""
+    number: int | None = None
+    """The camera's own count."""
+    device_time: float | None = None
+    """The camera's clock at the exposure, seconds since whenever."""
+    clock_jumped: bool = False
+    """That clock made a jump: the frame's age was judged by its arrival."""
+
+
+@dataclass(frozen=True, slots=True)
 class Observation:
     """What the vision worker says of one trigger: findings, or the code of what went wrong; times in seconds."""
 
@@ -69,6 +83,7 @@ class Observation:
     infer: float = 0.0
     exposed_utc: float = 0.0
     simulated: bool = False
+    frame: FrameFacts = FrameFacts()
 
 
 class Verdict(Enum):
@@ -115,3 +130,5 @@ class Inspection:
     exposed_utc: float = 0.0
     simulated: bool = False
     boot_id: int = 0
+    frame: FrameFacts = FrameFacts()
+    """Not recorded in the history, only told in the log."""

@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, TextIO
 
+from protocols.faults import Code
 from protocols.signals import Judgement
 
 if "rich" in sys.modules:
@@ -320,6 +321,11 @@ def log_inspection(inspection: Inspection) -> None:
     """The canonical line of one cycle: everything needed to find and judge it, at warning if it is a FAULT."""
     trigger = inspection.trigger
     more: dict[str, Any] = {"detail": inspection.detail} if inspection.detail else {}
+    frame = inspection.frame
+    if frame.number is not None:
+        more["frame"] = frame.number
+    if frame.clock_jumped:
+        more["camera_clock"] = f"{int(Code.CLOCK_STEPPED)} the camera's clock jumped"
     if trigger.tags:
         from protocols.tags import records
 

@@ -9,7 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from gateway.tag_settings import StationTagsConfig
 from gateway.validation import alike
-from gateway.vision.settings import CameraConfig, EngineConfig, FramesConfig, WorkerConfig
+from gateway.vision.camera_settings import CameraConfig
+from gateway.vision.settings import EngineConfig, FramesConfig, WorkerConfig
 from protocols.devices import AnyDevice, ModbusDeviceConfig, OpcUaDeviceConfig
 from protocols.handshake import CycleSettings
 from protocols.links import LinkConfig

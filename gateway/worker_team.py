@@ -32,6 +32,7 @@ Spawn = Callable[[PoolSettings, Path, int, WorkerOwner], Worker]
 Fault = tuple[Code, str]
 
 _STARTING: Fault = (Code.STARTING, "the vision process is starting")
+_OPENING: Fault = (Code.STARTING, "the camera is being opened")
 
 log = structlog.get_logger("vision")
 
@@ -114,7 +115,7 @@ class WorkerTeam:
             return self.held
         if self.active is None:
             return self._why
-        if self.active.late and self.standby is None:
+        if self.active.late and (self.standby is None or self._settings.camera.exclusive):
             return Code.DEADLINE_MISSED, "the only vision process has not answered the last trigger yet"
         return self.active.camera
 
@@ -153,10 +154,8 @@ class WorkerTeam:
             member.ready.set_result(facts)
         elif member is self.starting:
             self.starting = None
-            if self.active is None:
-                self.active = member
-            else:
-                self.standby = member
+            self.standby = member
+            self.promote()
 
     # changes
 
@@ -193,8 +192,15 @@ class WorkerTeam:
 
     def promote(self) -> None:
         """Let the standby take over if nobody is active."""
-        if self.active is None:
-            self.active, self.standby = self.standby, None
+        if self.active is None and self.standby is not None:
+            member, self.standby = self.standby, None
+            self._lead(member)
+
+    def _lead(self, member: Member) -> None:
+        self.active = member
+        if self._settings.camera.exclusive:
+            member.camera = _OPENING
+            member.worker.send(wire.Lead())  # one that does not read is found out by its next trigger
 
     def give_up(self, member: Member, cycle: int, slot: int) -> bool:
         """No answer in time: the standby takes over; True if it could. The late one is killed if it stays silent."""
@@ -204,6 +210,8 @@ class WorkerTeam:
         self._owner.wake()
         if member is not self.active or self.standby is None or self.standby.camera is not None:
             return False
+        if self._settings.camera.exclusive:
+            return False  # the camera is still in its hands: the standby must wait for its death
         self.active = None
         self.promote()
         return True
@@ -227,7 +235,8 @@ class WorkerTeam:
         for other in list(self.members.values()):
             if other is not member:
                 self.dismiss(other)
-        self.active, self.standby, self.starting = member, None, None
+        self.standby = self.starting = None
+        self._lead(member)
         if self.held is not None and self.held[0] is not Code.CRASH_LOOP:
             self.held = None
         self._next_start = 0.0

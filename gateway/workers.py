@@ -289,7 +289,14 @@ class WorkerPool:
         budget = max(0.0, min(self._settings.grab_timeout, trigger.deadline - self._clock()))
         reuse = flight.attempt > 0 and flight.exposed
         order = wire.Inspect(
-            trigger.cycle, flight.slot, trigger.part_id, trigger.trigger_seq, budget, flight.attempt, reuse
+            trigger.cycle,
+            flight.slot,
+            trigger.part_id,
+            trigger.trigger_seq,
+            budget,
+            flight.attempt,
+            trigger.accepted,
+            reuse,
         )
         if not flight.member.worker.send(order):
             self._team.lose(flight.member, "the vision process does not read its orders")

@@ -6,13 +6,13 @@ import os
 import signal
 import time
 
-from gateway.vision.settings import FolderCamera, Inject, SimulatedCamera
+from gateway.vision.camera_settings import AnyCamera, Inject, SimulatedCamera
 
 
 class Faults:
     """What was ordered for a part; does nothing for any other camera."""
 
-    def __init__(self, camera: SimulatedCamera | FolderCamera) -> None:
+    def __init__(self, camera: AnyCamera) -> None:
         ordered = camera.inject if isinstance(camera, SimulatedCamera) else None
         self._ordered = ordered or Inject()
 

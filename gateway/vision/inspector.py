@@ -12,15 +12,16 @@ from typing import Any
 import cv2
 
 from gateway import recipe as recipes
-from gateway.inspection import Finding, Observation
+from gateway.inspection import Finding, FrameFacts, Observation
 from gateway.vision import picture, wire
+from gateway.vision.camera_settings import AnyCamera
 from gateway.vision.cameras import CameraError, Order, make_camera
 from gateway.vision.engines import EngineError
 from gateway.vision.frames import FrameRing, Pixels
 from gateway.vision.image import FrameCheck
 from gateway.vision.inject import Faults
 from gateway.vision.pipeline import Pipeline, rehearsed
-from gateway.vision.settings import EngineConfig, FolderCamera, FramesConfig, SimulatedCamera
+from gateway.vision.settings import EngineConfig, FramesConfig
 from gateway.vision.tasks import TaskError
 from protocols.faults import Code
 
@@ -31,7 +32,7 @@ class Inspector:
     def __init__(
         self,
         send: Callable[[wire.FromWorker], None],
-        camera: SimulatedCamera | FolderCamera,
+        camera: AnyCamera,
         engine: EngineConfig,
         frames: FramesConfig,
         ring: int,
@@ -46,6 +47,7 @@ class Inspector:
         self._engine = engine
         self._frames = FrameRing(ring, frames)
         self._canvas: Pixels | None = None
+        self._facts = FrameFacts()
         self._fresh = True
         """No trigger has come yet: a standby, or one just started."""
         self._touched: set[int] = set()
@@ -73,7 +75,7 @@ class Inspector:
 
     def inspect(self, order: wire.Inspect) -> None:
         """Answer one trigger: exposed as soon as the frame is there, then observed, whatever goes wrong."""
-        self._fresh = False
+        self._fresh, self._facts = False, FrameFacts()
         grab = infer = utc = 0.0
         findings: tuple[Finding, ...] = ()
         fault, detail = Code.NONE, ""
@@ -88,7 +90,7 @@ class Inspector:
         except Exception as error:  # noqa: BLE001 - the process boundary: a bad frame must have an answer, not end the worker
             fault, detail = Code.INTERNAL, f"the inspection failed: {type(error).__name__}: {error}"
         self._faults.before_answer(order.part_id)
-        seen = Observation(findings, fault, detail, grab, infer, utc, self.camera.simulated)
+        seen = Observation(findings, fault, detail, grab, infer, utc, self.camera.simulated, self._facts)
         self._send(wire.Observed(order.cycle, seen))
 
     def rehearse(self) -> None:
@@ -135,12 +137,12 @@ class Inspector:
             raise self.lost
         begin = time.perf_counter()
         try:
-            wanted = Order(order.cycle, order.part_id, order.grab_budget)
-            pixels = self.camera.grab(self._frames.begin(order.slot), wanted)
+            wanted = Order(order.cycle, order.part_id, order.grab_budget, order.triggered)
+            pixels, self._facts = self.camera.grab(self._frames.begin(order.slot), wanted)
         except CameraError as error:
             self.lost = error if error.lost else None
             raise
-        utc, grab = time.time(), time.perf_counter() - begin
+        utc, grab = time.time() - (time.monotonic() - self._facts.arrived), time.perf_counter() - begin
         self._frames.commit(order.slot, order.cycle, pixels, utc)
         self._send(wire.Exposed(order.cycle, utc, grab))
         return pixels, utc, grab

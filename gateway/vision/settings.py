@@ -1,4 +1,4 @@
-"""What a user may set about camera, engine, worker processes and frames. Light: both processes import it."""
+"""What a user may set about engine, worker processes and frames. Light: both processes import it."""
 
 from __future__ import annotations
 
@@ -6,68 +6,14 @@ import mmap
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from gateway.vision.camera_settings import AnyCamera, Settings
 
 SLOT_HEADER = mmap.PAGESIZE
 """Bytes before the pixels of a slot: one page, so that pixels start aligned."""
-
-PartNumbers = Annotated[tuple[int, ...], Field(max_length=200)]
-
-
-class Settings(BaseModel):
-    """Base of all settings: unknown keys are errors, values do not change."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
-
-
-class Inject(Settings):
-    """Faults on order, for tests and demonstrations of the simulated camera; part numbers are the PLC's PART_ID."""
-
-    crash_at: PartNumbers = ()
-    """The process dies of SIGSEGV between exposure and result; the repeat on the standby succeeds."""
-    exit_at: PartNumbers = ()
-    """The process dies before the exposure, without a word; the repeat succeeds."""
-    poison_at: PartNumbers = ()
-    """The process dies of SIGSEGV between exposure and result, at the repeat too."""
-    hang_at: PartNumbers = ()
-    """The process never answers after the exposure; the repeat succeeds."""
-    late_at: PartNumbers = ()
-    """The result comes late_ms late."""
-    late_ms: float = Field(default=400.0, ge=0, le=60_000)
-    slow_ms: float = Field(default=0.0, ge=0, le=60_000)
-    """Every grab takes so much longer."""
-    black_at: PartNumbers = ()
-    freeze_at: PartNumbers = ()
-    """The frame before is delivered again."""
-    unplug_at: PartNumbers = ()
-    """The camera is gone from these parts on, for unplug_s."""
-    unplug_s: float = Field(default=1.0, ge=0, le=3600)
-
-
-class SimulatedCamera(Settings):
-    """Renders parts with known defects; results carry the Simulated bit."""
-
-    kind: Literal["simulated"] = "simulated"
-    seed: int = Field(default=1, ge=0, le=2**32 - 1)
-    defect_rate: float = Field(default=0.3, ge=0, le=1)
-    width: int = Field(default=1280, ge=64, le=16384)
-    height: int = Field(default=1024, ge=64, le=16384)
-    frozen_check: bool = True
-    inject: Inject | None = None
-
-
-class FolderCamera(Settings):
-    """Shows the pictures (png, jpg, bmp) of a folder in the order of their names; results carry the Simulated bit."""
-
-    kind: Literal["folder"] = "folder"
-    path: Path
-    loop: bool = True
-    """Start again after the last picture; otherwise every further trigger ends as 1002."""
-
-
-CameraConfig = Annotated[SimulatedCamera | FolderCamera, Field(discriminator="kind")]
 
 
 class EngineConfig(Settings):
@@ -112,7 +58,7 @@ class PoolSettings:
     """All that the worker pool of one station needs; paths absolute or relative to the current folder."""
 
     recipe: Path
-    camera: SimulatedCamera | FolderCamera
+    camera: AnyCamera
     engine: EngineConfig = field(default_factory=EngineConfig)
     worker: WorkerConfig = field(default_factory=WorkerConfig)
     frames: FramesConfig = field(default_factory=FramesConfig)

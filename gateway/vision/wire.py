@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any, NoReturn
 
-from gateway.inspection import Finding, Observation
+from gateway.inspection import Finding, FrameFacts, Observation
 from gateway.vision.finding_rows import MAX_LABEL, WireError, findings_of, real, rows_of, text
 from protocols.faults import Code
 
@@ -78,6 +78,8 @@ class Inspect:
     trigger_seq: int
     grab_budget: float
     attempt: int = 0
+    triggered: float = 0.0
+    """When the trigger was accepted, by the monotonic clock that all processes of a computer share."""
     reuse_frame: bool = False
     """The exposure was done and reported: judge the frame in the slot, never a new one."""
 
@@ -93,6 +95,11 @@ class Picture:
     caption: str = ""
     findings: tuple[Finding, ...] = ()
     keep: int = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Lead:
+    """You are the active one: take hold of the camera, where only one process can have it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +161,7 @@ class CameraUp:
     """The camera is back."""
 
 
-ToWorker = Start | Inspect | Picture | Stop
+ToWorker = Start | Inspect | Picture | Lead | Stop
 FromWorker = Ready | Failed | Exposed | Observed | PictureDone | CameraDown | CameraUp
 
 
@@ -208,6 +215,7 @@ def encode(message: ToWorker | FromWorker) -> bytes:
                 "infer": seen.infer,
                 "utc": seen.exposed_utc,
                 "simulated": seen.simulated,
+                "frame": [seen.frame.number, seen.frame.device_time, seen.frame.clock_jumped],
             }
             return _frame({"kind": kind, **flat})
         case Picture():
@@ -259,6 +267,18 @@ def _code(message: dict[str, Any], name: str) -> Code:
         raise WireError(f"{name} is no fault code") from error
 
 
+def _frame_facts(row: object) -> FrameFacts:
+    match row:
+        case [int() | None as number, int() | float() | None as at, bool() as jumped] if type(number) is not bool:
+            if number is not None and not 0 <= number <= 2**64:
+                raise WireError("a frame number that is none")
+            seconds = None if at is None else real(at, -1e12, 1e12, "device time")
+            return FrameFacts(number=number, device_time=seconds, clock_jumped=jumped)
+        case _:
+            pass
+    raise WireError("frame is not number, device time and whether the clock jumped")
+
+
 def _observation(message: dict[str, Any], labels: frozenset[str] | None) -> Observation:
     """Nonsense becomes a fault, never an exception: the trigger it answers must end."""
     try:
@@ -273,6 +293,7 @@ def _observation(message: dict[str, Any], labels: frozenset[str] | None) -> Obse
             infer=real(message.get("infer"), 0.0, MAX_SECONDS, "infer"),
             exposed_utc=real(message.get("utc"), 0.0, 1e11, "utc"),
             simulated=_flag(message, "simulated"),
+            frame=_frame_facts(message.get("frame")),
         )
     except WireError as error:
         return Observation(fault=Code.OUTPUT_INVALID, detail=f"the vision process answered nonsense: {error}")
@@ -338,6 +359,8 @@ def decode_from_control(body: bytes) -> ToWorker:
                 return Picture(**(message | {"findings": findings_of(message, None)}))
             case "Start":
                 return Start(**message)
+            case "Lead":
+                return Lead()
             case "Stop":
                 return Stop()
             case _:

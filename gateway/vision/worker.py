@@ -15,14 +15,18 @@ from pydantic import TypeAdapter
 
 from gateway import child
 from gateway.vision import wire
+from gateway.vision.camera_settings import CameraConfig
 from gateway.vision.finding_rows import WireError
-from gateway.vision.settings import CameraConfig, EngineConfig, FramesConfig, WorkerConfig
+from gateway.vision.settings import EngineConfig, FramesConfig, WorkerConfig
 from protocols.faults import Code
 
 if TYPE_CHECKING:
+    from gateway.vision.cameras import CameraError
     from gateway.vision.inspector import Inspector
 
 RECONNECT_FIRST, RECONNECT_LIMIT = 0.2, 2.0
+OPENING = 0.05
+"""Seconds between looks at a camera that is being opened."""
 CHECK_EVERY = 0.5
 """Seconds between looks at an idle camera."""
 
@@ -89,9 +93,17 @@ def _serve(channel: Channel, start: wire.Start, ring: int) -> None:
     if inspector is None:
         return
     watch = CameraWatch(channel, inspector)
-    watch.open()
+    if not inspector.camera.exclusive:
+        watch.open()
     child.give_back()
     channel.send(wire.Ready(inspector.facts))
+    try:
+        _answer(channel, inspector, watch)
+    finally:
+        inspector.camera.close()
+
+
+def _answer(channel: Channel, inspector: Inspector, watch: CameraWatch) -> None:
     while True:
         if not channel.wait(watch.pause()):
             watch.look()
@@ -103,6 +115,8 @@ def _serve(channel: Channel, start: wire.Start, ring: int) -> None:
                     watch.noted()
                 case wire.Picture():
                     inspector.picture(message)
+                case wire.Lead():
+                    watch.lead()
                 case wire.Stop():
                     return
                 case wire.Start():
@@ -146,7 +160,16 @@ class CameraWatch:
         self._inspector = inspector
         self._told = True
         """Whether the control process believes the camera to be there."""
+        self._reason = ""
         self._backoff = RECONNECT_FIRST
+        self._ours = not inspector.camera.exclusive
+        """Whether it is up to this process to have the camera open."""
+
+    def lead(self) -> None:
+        """This process is the active one from now on; the control process waits to hear that the camera is there."""
+        if not self._ours:
+            self._ours, self._told = True, False
+            self.open()
 
     def pause(self) -> float:
         """Seconds until the next look."""
@@ -157,10 +180,10 @@ class CameraWatch:
         from gateway.vision.cameras import CameraError
 
         try:
-            self._inspector.camera.close()
             self._inspector.camera.open()
         except CameraError as error:
-            self._down(error.code, error.text)
+            self._inspector.lost = error
+            self._down(error)
             return
         self._inspector.lost = None
         self._backoff = RECONNECT_FIRST
@@ -177,21 +200,30 @@ class CameraWatch:
             self.open()
             return
         self._inspector.rehearse()
+        if not self._ours:
+            return
         try:
             self._inspector.camera.check()
         except CameraError as error:
             self._inspector.lost = error
-            self._down(error.code, error.text)
+            self._down(error)
 
     def noted(self) -> None:
         """An inspection has ended: it may have found the camera gone."""
         if self._inspector.lost is not None:
-            self._down(self._inspector.lost.code, self._inspector.lost.text)
+            self._down(self._inspector.lost)
 
-    def _down(self, code: Code, text: str) -> None:
-        if self._told:
-            self._told = False
-            self._channel.send(wire.CameraDown(code, text))
+    def _down(self, error: CameraError) -> None:
+        """Say so, once for each reason; a process whose driver hangs is of no use any more."""
+        if error.code is Code.STARTING:
+            self._backoff = OPENING
+            return
+        if self._told or error.text != self._reason:
+            self._told, self._reason = False, error.text
+            self._channel.send(wire.CameraDown(error.code, error.text))
+        if error.hung:
+            os.write(2, error.text.encode())
+            os._exit(1)
 
 
 if __name__ == "__main__":

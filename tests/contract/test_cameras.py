@@ -1,8 +1,12 @@
-"""What holds for every camera."""
+"""What holds for every camera; the rows stand in camera_rigs.py. Below, what holds for one kind."""
 
 from __future__ import annotations
 
+import os
 import shutil
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -10,86 +14,183 @@ import cv2
 import numpy as np
 import pytest
 
+from gateway.vision.camera_settings import FolderCamera, Inject, SimulatedCamera
 from gateway.vision.cameras import Camera, CameraError, Order, make_camera
 from gateway.vision.image import FrameCheck
-from gateway.vision.settings import FolderCamera, Inject, SimulatedCamera
 from protocols.faults import Code
+from tests.contract.camera_rigs import RIGS, Image, Rig, buffer, come, picture, pictures
 from tests.pictures import real_pictures
 
 SIZE = (320, 256)
-
-
-def picture(seed: int, width: int = 320, height: int = 256) -> np.ndarray[Any, Any]:
-    random = np.random.default_rng(seed)
-    return random.integers(0, 255, (height, width, 3), np.uint8)
+DESCRIPTORS = Path("/proc/self/fd")
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    path = tmp_path / "pictures"
-    path.mkdir()
-    for number, suffix in enumerate(("png", "bmp", "png")):
-        cv2.imwrite(str(path / f"{number}.{suffix}"), picture(number))
-    (path / "notes.txt").write_text("no picture", encoding="utf-8")
-    return path
+    return pictures(tmp_path / "pictures")
 
 
-@pytest.fixture(params=["simulated", "folder"])
-def settings(request: pytest.FixtureRequest, folder: Path) -> SimulatedCamera | FolderCamera:
-    if request.param == "folder":
-        return FolderCamera(path=folder)
-    return SimulatedCamera(width=SIZE[0], height=SIZE[1])
+@pytest.fixture(params=list(RIGS))
+def rig(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Rig]:
+    with contextmanager(RIGS[request.param])(tmp_path) as rig:
+        yield rig
 
 
 @pytest.fixture
-def camera(settings: SimulatedCamera | FolderCamera) -> Camera:
-    camera = make_camera(settings)
-    camera.open()
-    return camera
+def camera(rig: Rig) -> Iterator[Camera]:
+    camera = rig.opened()
+    yield camera
+    camera.close()
 
 
-def buffer(size: int = 16 * 2**20) -> np.ndarray[Any, Any]:
-    return np.zeros(size, np.uint8)
+def grab(camera: Camera, cycle: int, part_id: int = 0, budget: float = 0.5) -> Image:
+    return camera.grab(buffer(), Order(cycle, part_id, budget)).pixels
 
 
-def grab(camera: Camera, cycle: int, part_id: int = 0, budget: float = 0.5) -> np.ndarray[Any, Any]:
-    return camera.grab(buffer(), Order(cycle, part_id, budget))
+def code_of(action: Any) -> CameraError:
+    with pytest.raises(CameraError) as caught:
+        action()
+    assert caught.value.text
+    return caught.value
 
 
-def test_a_frame_is_colour_and_lies_in_the_given_memory(camera: Camera) -> None:
+def test_a_frame_is_colour_and_lies_in_the_given_memory(rig: Rig, camera: Camera) -> None:
     out = buffer()
-    pixels = camera.grab(out, Order(1, 0, 0.5))
-    assert pixels.shape == (256, 320, 3)
+    pixels = rig.grab(camera, 1, out=out).pixels
+    assert pixels.ndim == 3
+    assert pixels.shape[2] == 3
     assert pixels.dtype == np.uint8
     assert np.shares_memory(pixels, out)
     assert np.array_equal(out[: pixels.size].reshape(pixels.shape), pixels)
     assert FrameCheck(frozen_check=False).fault(pixels) is None
 
 
-def test_two_cameras_show_the_same_for_the_same_cycle(camera: Camera, settings: SimulatedCamera | FolderCamera) -> None:
-    """So a standby that repeats a trigger sees the same part."""
-    other = make_camera(settings)
-    other.open()
-    assert np.array_equal(grab(camera, 2), grab(other, 2))
-    assert not np.array_equal(grab(camera, 3), grab(other, 4))
+def test_two_frames_differ_and_are_counted(rig: Rig, camera: Camera) -> None:
+    first, second = rig.grab(camera, 1), rig.grab(camera, 2)
+    assert not np.array_equal(first.pixels, second.pixels)
+    assert first.facts.arrived < second.facts.arrived
+    if first.facts.number is not None:
+        assert second.facts.number is not None
+        assert first.facts.number < second.facts.number
 
 
-def test_a_frame_larger_than_its_slot_is_refused(camera: Camera) -> None:
-    with pytest.raises(CameraError) as caught:
-        camera.grab(buffer(1000), Order(1, 0, 0.5))
-    assert caught.value.code is Code.IMAGE_FORMAT
-    assert "max_bytes" in caught.value.text
+def test_two_cameras_show_the_same_for_the_same_cycle(rig: Rig, camera: Camera) -> None:
+    """So a standby that repeats a trigger sees the same part, where the camera can do so."""
+    if not rig.repeatable:
+        assert camera.exclusive  # then it never sees that trigger
+        return
+    other = rig.opened()
+    assert np.array_equal(rig.grab(camera, 2).pixels, rig.grab(other, 2).pixels)
+    assert not np.array_equal(rig.grab(camera, 3).pixels, rig.grab(other, 4).pixels)
+    other.close()
 
 
-def test_frames_are_marked_as_simulated(camera: Camera) -> None:
-    assert camera.simulated
+def test_a_frame_larger_than_its_slot_is_refused(rig: Rig, camera: Camera) -> None:
+    error = code_of(lambda: rig.grab(camera, 1, out=buffer(1000)))
+    assert error.code is Code.IMAGE_FORMAT
+    assert "max_bytes" in error.text
+    rig.grab(camera, 2)
 
 
-def test_opening_again_is_allowed(camera: Camera) -> None:
+def test_a09_frames_of_another_size_are_refused_until_somebody_has_looked(rig: Rig, camera: Camera) -> None:
+    if rig.resize is None:
+        assert camera.simulated
+        return
+    rig.grab(camera, 1)
+    rig.resize()
+    for cycle in (2, 3):
+        assert refused_size(rig, camera, cycle).code is Code.IMAGE_FORMAT
+
+
+def refused_size(rig: Rig, camera: Camera, cycle: int) -> CameraError:
+    """A stream may still hold frames of the old size."""
+    for _ in range(20):
+        try:
+            rig.grab(camera, cycle)
+        except CameraError as error:
+            return error
+    raise AssertionError("the camera went on with frames of another size")
+
+
+def test_only_cameras_that_show_no_part_are_simulated(rig: Rig, camera: Camera) -> None:
+    assert camera.simulated is rig.simulated
+
+
+def test_opening_again_is_allowed(rig: Rig, camera: Camera) -> None:
     camera.close()
-    camera.open()
+    come(camera)
     camera.check()
-    grab(camera, 1)
+    rig.grab(camera, 1)
+
+
+def test_closing_twice_or_before_opening_is_allowed(rig: Rig) -> None:
+    camera = rig.make()
+    camera.close()
+    come(camera)
+    camera.close()
+    camera.close()
+
+
+def test_nothing_is_left_of_a_closed_camera(rig: Rig) -> None:
+    threads, files = threading.active_count(), held_files()
+    for cycle in (1, 2, 3):
+        camera = rig.opened()
+        rig.grab(camera, cycle)
+        camera.close()
+    assert threading.active_count() == threads
+    assert held_files() <= files
+
+
+def held_files() -> int:
+    return len(os.listdir(DESCRIPTORS)) if DESCRIPTORS.is_dir() else 0  # noqa: PTH208 - names alone
+
+
+def test_a01_an_unplugged_camera_is_lost_and_comes_back(rig: Rig, camera: Camera) -> None:
+    if rig.unplug is None:
+        pytest.skip("nobody can unplug this one")
+    rig.grab(camera, 1)
+    rig.unplug()
+    for _ in range(2):
+        error = lost(camera)
+        assert error.lost
+        assert error.code in (Code.CAMERA_LINK, Code.FRAME_TIMEOUT)
+    assert code_of(lambda: rig.grab(camera, 2)).lost
+    code_of(camera.open)
+    rig.plug()
+    come(camera)
+    rig.grab(camera, 3)
+
+
+def lost(camera: Camera) -> CameraError:
+    """What the worker hears that looks at it now and then."""
+    pause = threading.Event()
+    for _ in range(1000):
+        try:
+            camera.check()
+        except CameraError as error:
+            return error
+        pause.wait(0.01)
+    raise AssertionError("nobody noticed that the camera is gone")
+
+
+def test_a03_a_camera_that_sends_nothing_takes_no_more_than_its_budget(rig: Rig, camera: Camera) -> None:
+    if rig.silence is None:
+        assert camera.simulated
+        return
+    rig.grab(camera, 1)
+    rig.silence()
+    error = nothing_came(rig, camera)
+    assert error.code is Code.FRAME_TIMEOUT
+
+
+def nothing_came(rig: Rig, camera: Camera) -> CameraError:
+    """Frames that were on their way may still come."""
+    for cycle in range(2, 200):
+        try:
+            rig.grab(camera, cycle, budget=0.05)
+        except CameraError as error:
+            return error
+    raise AssertionError("frames came from nowhere")
 
 
 # the folder

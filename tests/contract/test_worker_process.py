@@ -23,14 +23,8 @@ import pytest
 from gateway import launch
 from gateway.inspection import Inspection, Observation, Trigger
 from gateway.vision import wire
-from gateway.vision.settings import (
-    FolderCamera,
-    FramesConfig,
-    Inject,
-    PoolSettings,
-    SimulatedCamera,
-    WorkerConfig,
-)
+from gateway.vision.camera_settings import FolderCamera, Inject, SimulatedCamera
+from gateway.vision.settings import FramesConfig, PoolSettings, WorkerConfig
 from gateway.vision.wire import ModelFacts
 from gateway.worker_process import Worker, WorkerProcess, make_ring
 from gateway.workers import WorkerError, WorkerPool

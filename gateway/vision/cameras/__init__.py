@@ -2,55 +2,74 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Protocol
+import time
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol
 
+from gateway.inspection import FrameFacts
+from gateway.vision.camera_settings import AnyCamera, FolderCamera
 from gateway.vision.frames import Pixels
-from gateway.vision.settings import FolderCamera, SimulatedCamera
 from protocols.faults import Code
 
 
 class CameraError(Exception):
-    """No frame: fault code and one sentence. `lost`: the camera is gone and has to be opened again."""
+    """No frame: fault code and one sentence. `lost`: the camera is gone and has to be opened again.
 
-    def __init__(self, code: Code, text: str, lost: bool = False) -> None:
+    `hung`: its driver does not return any more, and only another process can have the camera.
+    """
+
+    def __init__(self, code: Code, text: str, lost: bool = False, hung: bool = False) -> None:
         super().__init__(text)
         self.code = code
         self.text = text
         self.lost = lost
+        self.hung = hung
 
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What a frame is wanted for, and the seconds it may take."""
+    """What a frame is wanted for, the seconds it may take, and when the trigger came (monotonic)."""
 
     cycle: int
     part_id: int
     budget: float
+    triggered: float = field(default_factory=time.monotonic)
+
+
+class Grabbed(NamedTuple):
+    """A frame, height x width x 3, BGR, at the start of the memory given; and what is known of it."""
+
+    pixels: Pixels
+    facts: FrameFacts
 
 
 class Camera(Protocol):
-    """A source of frames exposed on demand, never before."""
+    """A source of frames; each is given once, and for no trigger that came after its exposure."""
 
     simulated: bool
     """The frame shows no part of this line: results carry the Simulated bit."""
     frozen_check: bool
     """A frame with the very content of the one before is a fault."""
+    exclusive: bool
+    """One process at a time can have it: it is opened when its worker becomes the active one."""
 
     def open(self) -> None:
-        """Connect and warm up; CameraError. May be called again after a loss."""
+        """Connect and warm up, or go on with it; again after each loss.
 
-    def grab(self, out: Pixels, order: Order) -> Pixels:
-        """A new frame, height x width x 3, BGR, at the start of the flat `out`; CameraError."""
+        CameraError while it is not there, with 5007 while nothing is wrong and it only takes its time.
+        """
+
+    def grab(self, out: Pixels, order: Order) -> Grabbed:
+        """A new frame within the order's budget, at the start of the flat `out`; CameraError."""
 
     def check(self) -> None:
         """Whether the camera is still there, in some microseconds; CameraError if not."""
 
     def close(self) -> None:
-        """Let go of the camera; never raises."""
+        """Let go of the camera; never raises, takes a second at most."""
 
 
-def make_camera(config: SimulatedCamera | FolderCamera) -> Camera:
+def make_camera(config: AnyCamera) -> Camera:
     """The camera that the settings describe, not yet opened."""
     if isinstance(config, FolderCamera):
         from gateway.vision.cameras.folder import Folder
@@ -59,6 +78,11 @@ def make_camera(config: SimulatedCamera | FolderCamera) -> Camera:
     from gateway.vision.cameras.simulated import Simulated
 
     return Simulated(config)
+
+
+def made_now(pixels: Pixels) -> Grabbed:
+    """A frame that was made for its trigger, just now."""
+    return Grabbed(pixels, FrameFacts(arrived=time.monotonic()))
 
 
 def fit(out: Pixels, height: int, width: int) -> Pixels:

@@ -7,9 +7,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from gateway.vision.cameras import CameraError, Order, fit
+from gateway.vision.camera_settings import FolderCamera
+from gateway.vision.cameras import CameraError, Grabbed, Order, fit, made_now
 from gateway.vision.frames import Pixels
-from gateway.vision.settings import FolderCamera
 from protocols.faults import Code
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp"})
@@ -20,6 +20,7 @@ class Folder:
     """Shows picture (cycle - 1) of the folder, counted round: the same one on whichever process asks."""
 
     simulated = True
+    exclusive = False
     frozen_check = False
     """A folder shows its pictures again and again."""
 
@@ -37,7 +38,7 @@ class Folder:
         if not self._files:
             raise self._lost("holds no picture (png, jpg, bmp)")
 
-    def grab(self, out: Pixels, order: Order) -> Pixels:
+    def grab(self, out: Pixels, order: Order) -> Grabbed:
         """The next picture; CameraError 1004 for one that cannot be decoded, 1002 behind the last one."""
         self.check()
         index = order.cycle - 1
@@ -46,7 +47,7 @@ class Folder:
         picture = self._decode(self._files[index % len(self._files)])
         pixels = fit(out, *picture.shape[:2])
         pixels[:] = picture
-        return pixels
+        return made_now(pixels)
 
     def check(self) -> None:
         """The folder must be there."""

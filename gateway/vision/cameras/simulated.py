@@ -6,10 +6,10 @@ import time
 
 import numpy as np
 
-from gateway.vision.cameras import CameraError, Order, fit
+from gateway.vision.camera_settings import Inject, SimulatedCamera
+from gateway.vision.cameras import CameraError, Grabbed, Order, fit, made_now
 from gateway.vision.frames import Pixels
 from gateway.vision.image import sample
-from gateway.vision.settings import Inject, SimulatedCamera
 from protocols.faults import Code
 from simulators.parts import PartSource
 
@@ -18,6 +18,7 @@ class Simulated:
     """Renders part number PART_ID, or the cycle's number if that is 0: the same part on whichever process asks."""
 
     simulated = True
+    exclusive = False
 
     def __init__(self, config: SimulatedCamera) -> None:
         self.frozen_check = config.frozen_check
@@ -34,7 +35,7 @@ class Simulated:
         self.check()
         self._source.render(0)
 
-    def grab(self, out: Pixels, order: Order) -> Pixels:
+    def grab(self, out: Pixels, order: Order) -> Grabbed:
         """The picture of the part."""
         inject = self._inject
         self.check()
@@ -54,7 +55,7 @@ class Simulated:
             self._render(pixels, order.part_id or order.cycle)
         if inject.freeze_at:
             self._last = pixels.copy()
-        return pixels
+        return made_now(pixels)
 
     def check(self) -> None:
         """Unplugged, on order, for unplug_s."""

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from gateway.inspection import Inspection, Observation, Trigger
 from gateway.vision import wire
-from gateway.vision.settings import FramesConfig, PoolSettings, SimulatedCamera, WorkerConfig
+from gateway.vision.camera_settings import SimulatedCamera
+from gateway.vision.settings import FramesConfig, PoolSettings, WorkerConfig
 from gateway.vision.wire import ModelFacts
 from gateway.worker_process import WorkerOwner
 from gateway.workers import WorkerPool
