@@ -214,6 +214,10 @@ def _read_recipes(
                     problems += error.problems or (document.problem(place, error.text),)
             if (recipe := seen[folder]) is None:
                 continue
+            for _, ref in recipe.tags:
+                if ref not in station.tags.record:
+                    text = f"recipe {recipe.name!r} has a rule for the tag {ref}, which this station does not record"
+                    problems.append(document.problem(place, f"{text}; add it to tags.record"))
             first, _ = book.setdefault(recipe.number, (position, recipe))
             if first != position:
                 text = f"recipe number {recipe.number} is already that of recipes[{first}], so the PLC could not choose"

@@ -19,7 +19,8 @@ from pydantic import (
 )
 
 from gateway import validation, yamlfile
-from gateway.recipe_rules import Check, Name, Rule, Selection, Value, Zone, selection_mistakes
+from gateway.recipe_rules import Check, Rule, Value, rule_mistakes
+from gateway.recipe_selection import Name, Selection, Zone, selection_mistakes
 from gateway.recipe_step import STEPS, ModelFile, Step, outside, step_mistakes
 from gateway.recipe_task import REGION, Task
 from gateway.yamlfile import FileError, Location, Problem
@@ -107,6 +108,11 @@ class Recipe(_Part):
     def path(self, model: ModelFile) -> Path:
         """Where a model file is, which `load` has found to lie inside the folder."""
         return self.folder / model.file
+
+    @property
+    def tags(self) -> tuple[tuple[int, str], ...]:
+        """Which rules ask for which tags."""
+        return tuple((index, rule.tag.of) for index, rule in enumerate(self.rules) if rule.tag is not None)
 
     def placed(self, folder: Path) -> Self:
         """This recipe, told that it stands in `folder`."""
@@ -202,25 +208,32 @@ def mistakes(recipe: Recipe) -> Iterator[tuple[Location, str]]:
             if first.setdefault(item.name, index) != index:
                 message = f"{item.name!r} is already the name of {part}[{first[item.name]}]; give it another one"
                 yield (part, index, "name"), message
-            if part in ("steps", "zones"):
-                continue
-            key = "of" if part == "values" else "when"
-            for location, message in selection_mistakes(getattr(item, key), classes, zones):
-                yield (part, index, key, *location), message
+            for location, message in _within(item, classes, zones):
+                yield (part, index, *location), message
+
+
+def _within(
+    item: Step | Check | Rule | Value | Zone, classes: tuple[str, ...] | None, zones: frozenset[str]
+) -> Iterator[tuple[Location, str]]:
+    if isinstance(item, Rule):
+        yield from rule_mistakes(item, classes, zones)
+    elif isinstance(item, Check | Value):
+        key, selection = ("of", item.of) if isinstance(item, Value) else ("when", item.when)
+        yield from (((key, *location), message) for location, message in selection_mistakes(selection, classes, zones))
 
 
 def doubts(recipe: Recipe) -> Iterator[str]:
     """What is allowed in a recipe but seldom meant."""
     least = min(step.task.min_score for step in recipe.steps)
     for rule in recipe.rules:
-        if rule.when.max_score is not None and rule.when.max_score <= least:
+        if rule.when is not None and rule.when.max_score is not None and rule.when.max_score <= least:
             text = f"rule {rule.name!r} never fires, as nothing below task.min_score ({least}) is found"
             yield f"{text}; lower that, or raise max_score"
     covered: set[str] = set()
-    for rule in recipe.rules:
-        if rule.when.wanted is None:
+    for asks in (rule.asks for rule in recipe.rules if rule.asks is not None):
+        if asks.wanted is None:
             return
-        covered |= rule.when.wanted
+        covered |= asks.wanted
     if unused := sorted(set(recipe.classes or ()) - covered - {REGION}):  # what is a region is an anomaly already
         yield f"no rule looks at {', '.join(unused)}: such a part is OK; add a rule if it is not"
 
@@ -230,7 +243,7 @@ def unknown_labels(recipe: Recipe, labels: tuple[str, ...]) -> Iterator[str]:
 
     named: list[tuple[str, Selection]] = [
         *((f"check {check.name!r}", check.when) for check in recipe.checks),
-        *((f"rule {rule.name!r}", rule.when) for rule in recipe.rules),
+        *((f"rule {rule.name!r}", rule.asks) for rule in recipe.rules if rule.asks is not None),
         *((f"value {value.name!r}", value.of) for value in recipe.values),
     ]
     for name, selection in named:

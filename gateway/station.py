@@ -297,7 +297,7 @@ class Station:
         elif observation.fault is not Code.NONE:
             self._fault(cycle, observation.fault, observation.detail, observation)
         else:
-            self._outcomes.verdict(running, judge(running.recipe, observation.findings), observation)
+            self._outcomes.verdict(running, judge(running.recipe, observation.findings, running.trigger), observation)
 
     def picture_written(self, path: str) -> None:
         """The newest picture with its findings drawn."""

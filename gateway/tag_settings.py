@@ -8,12 +8,12 @@ from pydantic import Field, model_validator
 
 from protocols.settings import Settings
 from protocols.signals import Judgement
-from protocols.tag_words import When
+from protocols.tag_words import REF_PATTERN, When
 
 if TYPE_CHECKING:
     from gateway.reject import GateSettings
 
-TagRef = Annotated[str, Field(max_length=127, pattern=r"^[a-z][a-z0-9_]*\.[a-z][a-z0-9_]*$")]
+TagRef = Annotated[str, Field(max_length=127, pattern=REF_PATTERN)]
 """A tag as others name it: `device.tag`."""
 OutputValue = bool | int | float | str
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 from pydantic import BaseModel, Tag, ValidationError
 
 from gateway.yamlfile import Document, FileError, Location, Problem, dotted
-from protocols.tag_words import TYPE_PATTERN
+from protocols.tag_words import REF_PATTERN, TYPE_PATTERN
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -203,7 +203,7 @@ _PATTERNS = {
     "^[A-Za-z0-9][A-Za-z0-9 _.-]*$": "use letters, digits, blank, _ . and -, a letter or digit first",
     r"^[^\x00-\x1f\x7f]+$": "it must be printable",
     "^[a-z][a-z0-9_]*$": "use a-z, 0-9 and _, a letter first",
-    r"^[a-z][a-z0-9_]*\.[a-z][a-z0-9_]*$": "name a tag as device.tag",
+    REF_PATTERN: "name a tag as device.tag",
     TYPE_PATTERN: "use bool, uint16, int16, uint32, int32, uint64, int64, float32, float64 or string[n], n up to 240",
     "^[0-9a-f]{64}$": "it must be 64 hexadecimal digits in lower case, as `sha256sum` prints them",
 }

@@ -6,6 +6,8 @@ from enum import StrEnum
 
 TYPE_PATTERN = r"^(bool|u?int(16|32|64)|float(32|64)|string\[([1-9][0-9]?|1[0-9][0-9]|2[0-3][0-9]|240)\])$"
 """The types of a tag; `string[n]` has 1 to 240 characters, so that each fits into one request."""
+REF_PATTERN = r"^[a-z][a-z0-9_]*\.[a-z][a-z0-9_]*$"
+"""A tag as others name it: `device.tag`."""
 
 
 class When(StrEnum):

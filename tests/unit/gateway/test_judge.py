@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.inspection import Finding, Judged, Verdict
-from gateway.judge import INVALID, inside, judge
+from gateway.judge import INVALID, judge
 from gateway.recipe import Recipe
+from gateway.scene import inside
 from protocols.faults import Code
 
 LABELS = ("scratch", "burr", "missing_hole")

@@ -22,6 +22,7 @@ rules:
 values:
   - {{name: x, take: x, of: {{labels: [scratch, burr]}}}}
 """
+WHEN = "when: {any: true, min_score: 0.5}"
 
 
 @pytest.fixture
@@ -85,6 +86,17 @@ def test_a_good_recipe(folder: Path) -> None:
         ("min_score: 0.5", "min_score: 0.5, max_score: 0.5", "rules[0].when.max_score: must be more than min_score"),
         ("min_score: 0.5", "min_area: 9, max_area: 9", "rules[0].when.max_area: must be more than min_area"),
         ("min_score: 0.5", "min_count: 3, max_count: 2", "rules[0].when.max_count: must not be less than min_count"),
+        (WHEN, "expect: {any: true, count: 2, min_count: 1}", "rules[0].expect.count: is given beside min_count or"),
+        (WHEN, "expect: {any: true, min_count: 0}", "rules[0].expect.min_count: expects nothing and forbids nothing"),
+        (WHEN, "expect: {label: brr}", "rules[0].expect.label: 'brr' is not one of task.classes"),
+        (WHEN, "expect: {any: true}, when: {any: true}", "rules[0]: has both when and expect; make two rules of it"),
+        (WHEN, "band: {score: 0.1}", "rules[0]: needs when, expect or tag: something that makes it fire"),
+        (WHEN, f"{WHEN}, band: {{value: 1}}", "rules[0].band.value: widens nothing, as the rule has no min_value or"),
+        (WHEN, f"{WHEN}, band: {{code: 5}}", "rules[0].band: names no width; give score, area"),
+        (WHEN, "when: {any: true, min_value: 2, max_value: 2}", "rules[0].when.max_value: must be more than min_value"),
+        (WHEN, "tag: {of: load, min: 1}", "rules[0].tag.of: 'load' is not allowed here; name a tag as device.tag"),
+        (WHEN, "tag: {of: cnc.load, min: 1, equals: 2}", "rules[0].tag: needs one of equals, differs, and min or max"),
+        (WHEN, "tag: {of: cnc.load, min: 1, max: 1}", "rules[0].tag: max must be more than min (1.0), or the rule"),
         ("take: x", "take: z", "values[0].take: 'z' is not allowed; use"),
         ("classes: [scratch, burr]", "classes: [scratch, burr, burr]", "task.classes: a label is listed twice"),
         ("classes: [scratch, burr]", "classes: []", "task.classes: has too few entries"),
@@ -103,6 +115,14 @@ def test_a_mistake_is_one_clear_sentence(folder: Path, old: str, new: str, expec
     assert error.code is Code.CONFIG_INVALID
     assert expected in error.text
     assert error.problems[0].line > 0
+
+
+def test_the_page_s_rules_are_right(folder: Path) -> None:
+    page = Path(__file__).parents[3] / "docs" / "recipes.md"
+    example = page.read_text(encoding="utf-8").split("### rules\n")[1].split("```yaml\n")[1].split("```")[0]
+    text = GOOD[: GOOD.index("checks:")].replace("scratch, burr", "hole, width, code, mark") + example
+    (folder / "recipe.yaml").write_text(text + "zones: [{name: plate, box: [0, 0, 9, 9]}]\n")
+    assert len(recipes.load(folder).rules) == 6
 
 
 def test_the_hash_must_be_a_hash(folder: Path) -> None:

@@ -70,6 +70,17 @@ def test_a_good_one(place: Path) -> None:
     assert loaded.config.stations[0].tags.record == ("cnc.tool", "cnc.load")
 
 
+def test_a_rule_s_tag_must_be_recorded(place: Path) -> None:
+    recipe = place.parent / "one" / "recipe.yaml"
+    rule = "{name: t, tag: {of: cnc.load, min: 80}, verdict: NG, code: 2}"
+    recipe.write_text(RECIPE.replace("code: 1}]", f"code: 1}}, {rule}]"))
+    assert len(configuration.read(place).recipes["cell1"][0].rules) == 2
+    told = problems(place, "record: [cnc.tool, cnc.load]", "record: [cnc.tool]")
+    assert (
+        "stations[0].recipes[0]: recipe 'part' has a rule for the tag cnc.load, which this station does not" in told[0]
+    )
+
+
 def test_the_page_s_example_is_right(place: Path) -> None:
     page = Path(__file__).parents[3] / "docs" / "tags.md"
     example = page.read_text(encoding="utf-8").split("```yaml\n")[1].split("```")[0]
