@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import gc
 import os
 import resource
 import signal
@@ -28,6 +29,13 @@ def limit_memory(megabytes: int) -> None:
             hard = resource.getrlimit(which)[1]
             value = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
             resource.setrlimit(which, (value, value))
+
+
+def settle() -> None:
+    """What stands now stays: it is never looked through for garbage again, and what only the start needed goes."""
+    gc.collect()
+    gc.freeze()
+    give_back()
 
 
 def give_back() -> None:

@@ -120,7 +120,7 @@ class Carrier:
             carried.link.attach(StationProxy(channel, carried.station, carried.seat))
         self._look()  # what is shown first is true
         doorbell = Doorbell(bell, self._look)
-        child.give_back()
+        child.settle()
         try:
             await self._run(built)
         except* LinkError as errors:

@@ -25,7 +25,15 @@ from protocols.opcua.machine_vision_execution import MachineSettings
 from protocols.opcua.machine_vision_identity import configuration
 from protocols.opcua.machine_vision_methods import Methods
 from protocols.opcua.machine_vision_nodes import SystemNodes, build
-from protocols.opcua.machine_vision_records import ConditionChanged, Diagnostic, Event, Grade, SafetyReported, Told
+from protocols.opcua.machine_vision_records import (
+    ConditionChanged,
+    Diagnostic,
+    Event,
+    Grade,
+    ResultReady,
+    SafetyReported,
+    Told,
+)
 from protocols.opcua.machine_vision_requests import VisionMachine
 from protocols.opcua.machine_vision_structures import Structures, V, scalar, structure
 from protocols.opcua.model.install import Model
@@ -123,7 +131,7 @@ class MachineVisionFace:
         self._put(lambda: self._machine.driven(seat, time.monotonic()))
 
     def outcome(self, outcome: Outcome) -> None:
-        """Every inspection once, in order."""
+        """Every inspection once, in order. Its result goes out before anything else is shown."""
         self._put(lambda: self._machine.outcome(outcome, time.monotonic()))
 
     def stale(self, stale: bool) -> None:
@@ -147,12 +155,16 @@ class MachineVisionFace:
         self._wake.set()
 
     def _flush(self) -> None:
-        self._show()
-        for event in self._machine.take_events():
-            self._tell(event)
+        """What the station is to do comes first: a part waits for it. All of it is one turn of the loop to clients."""
         if self._station is not None:
             for command in self._machine.take_commands():
                 self._station.command(command)
+        events = self._machine.take_events()
+        for event in events:
+            self._tell(event)
+        if any(isinstance(event, ResultReady) for event in events):
+            compat.publish_now(self._server)
+        self._show()
 
     # ------------------------------------------------------------ showing
 

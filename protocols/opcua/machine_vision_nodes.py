@@ -78,7 +78,8 @@ class SystemNodes:
     model: Model
     system: Instance
     conditions: dict[Grade, Instance]
-    _last: dict[ua.NodeId, tuple[object, int]] = field(default_factory=dict)
+    _slots: dict[str, compat.Slot] = field(default_factory=dict)
+    _last: dict[str, tuple[object, int]] = field(default_factory=dict)
     _states: object = None
 
     @property
@@ -88,7 +89,7 @@ class SystemNodes:
 
     def show(self, path: str, value: ua.Variant, code: str = "Good") -> None:
         """Show a value; nothing is written where it and its status are what stands there."""
-        self._write(self.system.id(path), value, code)
+        self._write(path, self.system, path, value, code)
 
     def states(self, states: States) -> None:
         """Both machines as they stand."""
@@ -104,7 +105,7 @@ class SystemNodes:
         said = {} if event is None else {name: scalar(getattr(event, name), kind) for name, kind in _OF_EVENT.items()}
         for path, value in (fields | said).items():
             if path in instance.ids:
-                self._write(instance.id(path), value, "Good")
+                self._write(f"{grade.value}:{path}", instance, path, value, "Good")
 
     def _machine(self, machine: str, state: State | None, last: Transition | None) -> None:
         current, transition = f"{machine}/CurrentState", f"{machine}/LastTransition"
@@ -121,7 +122,7 @@ class SystemNodes:
                 f"{transition}/Id": scalar(self.model.id(last.node), V.NodeId),
                 f"{transition}/Number": scalar(last.number, V.UInt32),
             }
-            if self._changes(self.system.id(f"{transition}/Number"), last.number):
+            if self._last.get(f"{transition}/Number", (None, 0))[0] != last.number:
                 values[f"{transition}/TransitionTime"] = scalar(datetime.now(UTC), V.DateTime)
         for path, value in values.items():
             if state is None:
@@ -129,15 +130,14 @@ class SystemNodes:
             else:
                 self.show(path, value)
 
-    def _changes(self, node: ua.NodeId, value: object) -> bool:
-        return self._last.get(node, (None, 0))[0] != value
-
-    def _write(self, node: ua.NodeId, value: ua.Variant, code: str) -> None:
+    def _write(self, name: str, instance: Instance, path: str, value: ua.Variant, code: str) -> None:
         found = status(code)
-        if self._last.get(node) == (value.Value, found.value):
+        if self._last.get(name) == (value.Value, found.value):
             return
-        self._last[node] = (value.Value, found.value)
-        compat.set_value(self.server, node, valued(value, datetime.now(UTC), found.value))
+        self._last[name] = (value.Value, found.value)
+        if name not in self._slots:
+            self._slots[name] = compat.Slot(self.server, instance.id(path))
+        self._slots[name].put(valued(value, datetime.now(UTC), found.value))
 
 
 async def build(server: Server, model: Model, station: str, parent: ua.NodeId | None = None) -> SystemNodes:

@@ -14,7 +14,7 @@ from asyncua.common.callback import CallbackType
 
 from protocols.faults import Code
 from protocols.link import LinkState, Station
-from protocols.opcua.compat import Caller, Role, bind_write, caller, names, on_session_closed, set_value
+from protocols.opcua.compat import Caller, Role, Slot, bind_write, caller, names, on_session_closed
 from protocols.opcua.plain_command import Holder, asks, command_values, fits, not_driving, written
 from protocols.opcua.plain_map import DRIVER, RESULT_STRUCTURE, WRITER, Part, PlainNode, nodes_of
 from protocols.opcua.plain_nodes import build_station, data_value, structure, text_id
@@ -73,6 +73,7 @@ class PlainFace:
         self._driver: Seat | None = None
         self._stale = False
         self._outputs: Outputs | None = None
+        self._slots: dict[str, Slot] = {}
         self._shown: dict[str, tuple[Plain | None, Quality]] = {}
         self._result: Result | None = None
         self._heartbeat = -1
@@ -80,6 +81,7 @@ class PlainFace:
     async def build(self) -> None:
         """Add the nodes and open Command to operators; once, before the server starts."""
         await build_station(self._server, self.facts.name, tuple(self._nodes.values()))
+        self._slots = {path: Slot(self._server, node) for path, node in self._ids.items()}
         for node, plain in self._commands.items():
             bind_write(self._server, node, partial(self._wrote, plain), role=Role.OPERATOR)
         callbacks = self._server.iserver.callback_service
@@ -253,7 +255,7 @@ class PlainFace:
         if not anyway and self._shown.get(path) == (value, quality):
             return
         self._shown[path] = (value, quality)
-        set_value(self._server, self._ids[path], data_value(self._nodes[path], value, quality, now))
+        self._slots[path].put(data_value(self._nodes[path], value, quality, now))
 
 
 _REMEMBERED = 256

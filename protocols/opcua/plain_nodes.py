@@ -41,6 +41,7 @@ _FIRST: dict[DataType, Plain] = {
 }
 _ONE_DIMENSION = 1
 _NULL = ua.Variant(None, ua.VariantType.Null)
+_KINDS = {kind: ua.VariantType(int(kind)) for kind in DataType}
 _STATUS = {quality: ua.StatusCode(ua.UInt32(quality)) for quality in Quality}
 
 
@@ -53,7 +54,7 @@ def data_value(node: PlainNode, value: Any, quality: Quality, at: ua.DateTime) -
     """A value with its status and time; with a Bad one there is no value (OPC 10000-4 §7.11)."""
     variant = _NULL
     if not quality.bad and value is not None:
-        variant = ua.Variant(list(value) if node.length else value, ua.VariantType(int(node.type)))
+        variant = ua.Variant(list(value) if node.length else value, _KINDS[node.type])
     return ua.DataValue(variant, _STATUS[quality], SourceTimestamp=at, ServerTimestamp=at)
 
 

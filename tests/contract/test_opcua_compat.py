@@ -18,7 +18,7 @@ from asyncua.server.internal_server import InternalServer
 from protocols.link import LinkError
 from protocols.opcua import compat
 from protocols.opcua.compat import Caller, LoggedIn, Role
-from protocols.opcua.compat.names import named, numeric, status
+from protocols.opcua.compat.names import named, now, numeric, status
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 NODES = 2
@@ -409,6 +409,43 @@ async def test_the_end_of_a_session_is_told_with_its_name(bench: Bench) -> None:
         session = bench.calls.pop()[0].session
         assert session not in bench.closed
     await _until(lambda: session in bench.closed)
+
+
+async def test_what_is_put_is_read_and_told_and_must_be_of_the_right_type(bench: Bench) -> None:
+    slot, moment = compat.Slot(bench.server, bench.gain.nodeid), now()
+
+    def put(value: Any, status: int = ua.StatusCodes.Good) -> None:
+        slot.put(ua.DataValue(ua.Variant(value), ua.StatusCode(ua.UInt32(status)), SourceTimestamp=moment))
+
+    async def read() -> tuple[Any, ...]:
+        found = await bench.gain.read_data_value(raise_on_bad_status=False)
+        status_code, variant = found.StatusCode, found.Value
+        return variant and variant.Value, status_code and status_code.name, found.SourceTimestamp
+
+    put(2.5)
+    assert await read() == (2.5, "Good", moment)
+    with pytest.raises(ua.UaStatusCodeError):
+        put("loud")
+    put(3.5, ua.StatusCodes.BadNoData)  # with a Bad status there is no value
+    assert await read() == (None, "BadNoData", moment)
+    put(4.5)
+    seen = _Values()
+    async with bench.client("anna") as client:
+        subscription = await client.create_subscription(20, seen)
+        await subscription.subscribe_data_change(client.get_node(bench.gain.nodeid))
+        assert await asyncio.wait_for(seen.seen.get(), 10) == 4.5
+        put(5.5)
+        assert await asyncio.wait_for(seen.seen.get(), 10) == 5.5
+    with pytest.raises(KeyError):
+        compat.Slot(bench.server, bench.machine.nodeid)
+
+
+class _Values:
+    def __init__(self) -> None:
+        self.seen: asyncio.Queue[Any] = asyncio.Queue()
+
+    def datachange_notification(self, _: Any, value: Any, __: Any) -> None:
+        self.seen.put_nowait(value)
 
 
 async def _republish(client: Client, subscription: int | None) -> None:

@@ -31,7 +31,7 @@ from protocols.opcua.compat.rules import Array, RuledServer, Rules, rules_of
 from protocols.opcua.compat.sessions import Session, on_session_closed
 from protocols.opcua.compat.subscriptions import Subscription, Subscriptions
 from protocols.opcua.compat.views import Views
-from protocols.opcua.compat.writes import Attributes, bind_write, run_now, set_value
+from protocols.opcua.compat.writes import Attributes, Slot, bind_write, run_now
 
 __all__ = [
     "Array",
@@ -44,6 +44,7 @@ __all__ = [
     "Role",
     "RuledServer",
     "Rules",
+    "Slot",
     "bind_condition_refresh",
     "bind_method",
     "bind_write",
@@ -57,7 +58,6 @@ __all__ = [
     "rules_of",
     "run_now",
     "session_name",
-    "set_value",
 ]
 
 WANTED = "2.1."

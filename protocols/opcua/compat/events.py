@@ -88,8 +88,9 @@ def emit(server: Server, notifiers: Sequence[Node | ua.NodeId], event: Any) -> b
         for node in dict.fromkeys([*nodes, _SERVER]):
             for subscription in list(service.subscriptions.values()):
                 _deliver(subscription, node, event)
-    if rules.publish_at_once:
-        publish_now(server)
+    if rules.publish_at_once and not rules.publishing:
+        rules.publishing = True
+        asyncio.get_running_loop().call_soon(_publish_all, server)
     return bytes(event.EventId)
 
 
@@ -141,23 +142,31 @@ def _enqueue(subscription: InternalSubscription, number: int, event: Any) -> Non
 
 
 def publish_now(server: Server) -> None:
-    """Publish what waits for subscribers at the next turn of the loop, not at the end of their publishing interval.
+    """Publish what waits for subscribers, not at the end of their publishing interval.
 
-    Nothing happens unless the server's rules say publish_at_once.
+    `emit` has it done at the next turn of the loop, once for all that is emitted until then. Nothing happens unless
+    the server's rules say publish_at_once.
     """
     if not rules_of(server).publish_at_once:
         return
-    loop = asyncio.get_running_loop()
-    for subscription in server.iserver.subscription_service.subscriptions.values():
-        if (subscription._triggered_events or subscription._triggered_datachanges) and subscription._publishing_enabled:
-            loop.call_soon(_publish, subscription)
+    for subscription in list(server.iserver.subscription_service.subscriptions.values()):
+        waits = subscription._triggered_events or subscription._triggered_datachanges
+        if waits and subscription._publishing_enabled and not subscription._closing:
+            _publish(subscription)
+
+
+def _publish_all(server: Server) -> None:
+    rules_of(server).publishing = False
+    publish_now(server)
 
 
 def _publish(subscription: InternalSubscription) -> None:
-    if not (subscription._triggered_events or subscription._triggered_datachanges) or subscription._closing:
-        return
-    with contextlib.suppress(RuntimeError):  # of a loop that closes
-        run_now(subscription.publish_results())
+    cycles = subscription._publish_cycles_count
+    try:
+        if not run_now(subscription.publish_results()):
+            subscription._publish_cycles_count = cycles  # its life is counted in intervals, not in events
+    except Exception:  # noqa: BLE001 - the boundary: what cannot be sent to one client must not keep it from the others
+        _log.warning("subscription %s could not be published", subscription.data.SubscriptionId)
 
 
 def _deliver(subscription: InternalSubscription, node: ua.NodeId, event: Any, item: int | None = None) -> None:

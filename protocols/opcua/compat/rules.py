@@ -83,6 +83,8 @@ class Rules:
     clear_passwords: bool = True
     """Whether a password is taken where others may read it."""
     publish_at_once: bool = False
+    publishing: bool = False
+    """It will be done at the next turn of the loop."""
     limits: Limits = field(default_factory=Limits)
 
 

@@ -37,11 +37,31 @@ def bind_write(server: Server, node: Node | ua.NodeId, handler: WriteHandler, *,
     _access(server.iserver.aspace, name, role)
 
 
-def set_value(server: Server, node: ua.NodeId, value: ua.DataValue) -> None:
-    """Store a value and queue it to its subscribers, now and without a coroutine; KeyError for an unknown node."""
-    if server.iserver.aspace.get(node) is None:
-        raise KeyError(f"there is no node {node.to_string()}")
-    run_now(server.iserver.aspace.write_attribute_value(node, ua.AttributeIds.Value, value)).check()
+class Slot:
+    """The value of one variable, found once, for what is written many times a second; KeyError for an unknown node."""
+
+    __slots__ = ("_aspace", "_held", "_node")
+
+    def __init__(self, server: Server, node: ua.NodeId) -> None:
+        self._aspace, self._node = server.iserver.aspace, node
+        data = self._aspace.get(node)
+        if data is None or ua.AttributeIds.Value not in data.attributes:
+            raise KeyError(f"there is no variable {node.to_string()}")
+        self._held: Any = data.attributes[ua.AttributeIds.Value]
+
+    def put(self, value: ua.DataValue) -> None:
+        """Store a value and queue it to its subscribers, now and without a coroutine.
+
+        asyncua looks at its type, unless it is that of the value that stands there.
+        """
+        held, variant = self._held, value.Value
+        before = held.value.Value if held.value is not None else None
+        same = variant is not None and before is not None and variant.VariantType is before.VariantType
+        bad = value.StatusCode is not None and value.StatusCode.is_bad()  # then there is no value
+        if not same or bad or held.value_setter is not None or held.datachange_callbacks:
+            run_now(self._aspace.write_attribute_value(self._node, ua.AttributeIds.Value, value)).check()
+        else:
+            held.value, held.value_callback = value, None
 
 
 def run_now(coroutine: Coroutine[Any, Any, T]) -> T:
