@@ -9,6 +9,7 @@ from typing import NamedTuple
 from gateway.inspection import Finding, Judged, Trigger, Verdict
 from gateway.recipe import Recipe
 from gateway.recipe_rules import Rule, TagLimit, Value
+from gateway.recipe_task import UNSEEN
 from gateway.scene import Scene, centre
 from protocols.faults import Code
 from protocols.tags import NOT_READ, Quality
@@ -54,10 +55,14 @@ def _word(recipe: Recipe, scene: Scene, trigger: Trigger, all_sound: bool) -> _W
             return word
         if not doubts and (word := _doubtful(rule, scene, told)) is not None:
             doubts.append(word)
-    best = _best(scene.findings)
+    best = _best(finding for finding in scene.findings if finding.label != UNSEEN)
     if not all_sound:
         return _Word(Verdict.RECHECK, int(Code.OUTPUT_INVALID), INVALID, best)
-    return doubts[0] if doubts else _Word(Verdict.OK, 0, "", best)
+    if doubts:
+        return doubts[0]
+    if any(finding.label == UNSEEN for finding in scene.findings):
+        return _Word(Verdict.RECHECK, int(Code.NOTHING_TO_LOOK_AT), UNSEEN, best)
+    return _Word(Verdict.OK, 0, "", best)
 
 
 def _fired(rule: Rule, scene: Scene) -> _Word | None:

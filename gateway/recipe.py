@@ -21,8 +21,8 @@ from pydantic import (
 from gateway import validation, yamlfile
 from gateway.recipe_rules import Check, Rule, Value, rule_mistakes
 from gateway.recipe_selection import Name, Selection, Zone, selection_mistakes
-from gateway.recipe_step import STEPS, ModelFile, Step, outside, step_mistakes
-from gateway.recipe_task import REGION, Task
+from gateway.recipe_step import STEPS, ModelFile, Picture, Step, chain_mistakes, outside, step_mistakes
+from gateway.recipe_task import REGION, UNSEEN, Task
 from gateway.yamlfile import FileError, Location, Problem
 from protocols.faults import Code
 from protocols.signals import CHECKS, VALUES
@@ -58,6 +58,8 @@ class Recipe(_Part):
     model: ModelFile | None = None
     """Of the only step; with `task` the short form of a recipe of one step."""
     task: Task | None = None
+    """Of the only step."""
+    picture: Picture | None = None
     """Of the only step."""
     steps: Annotated[tuple[Step, ...], Field(max_length=STEPS)] = ()
     """Several looks at one frame, in their order, in place of model and task."""
@@ -103,6 +105,8 @@ class Recipe(_Part):
             if step.task.classes is None:
                 return None
             found |= dict.fromkeys(step.task.classes)
+        if any(step.on is not None and step.on.required for step in self.steps):
+            found[UNSEEN] = None
         return tuple(found)
 
     def path(self, model: ModelFile) -> Path:
@@ -123,20 +127,25 @@ class Recipe(_Part):
     def _in_steps(self) -> Self:
         """The short form is told as one step, so that nobody has to know two forms."""
         if self.task is None:
-            if self.model is not None or not self.steps:
-                raise ValueError("needs either task (with model) or steps")
+            if self.model is not None or self.picture is not None or not self.steps:
+                raise ValueError("needs either task (with model and picture) or steps")
         elif self.steps:
-            raise ValueError("has both task and steps; move task and model into a step of their own")
+            raise ValueError("has both task and steps; move task, model and picture into a step of their own")
         else:
-            object.__setattr__(self, "steps", (Step(name=ONLY, model=self.model, task=self.task),))
+            only = Step(name=ONLY, picture=self.picture or Picture(), model=self.model, task=self.task)
+            object.__setattr__(self, "steps", (only,))
         return self
 
     @model_serializer(mode="wrap")
     def _as_written(self, inner: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """The form that was read, and of what may be left out only what is there."""
         content: dict[str, Any] = inner(self)
-        left_out = ("model", "task") if self.task is None else ("steps",)
-        return {key: value for key, value in content.items() if key not in left_out}
+        for key in ("model", "task", "picture"):
+            if content[key] is None:
+                del content[key]
+        if self.task is not None:
+            del content["steps"]
+        return content
 
 
 def load(folder: Path) -> Recipe:
@@ -202,6 +211,7 @@ def mistakes(recipe: Recipe) -> Iterator[tuple[Location, str]]:
     zones, classes = frozenset(zone.name for zone in recipe.zones), recipe.classes
     for place, step in located(recipe):
         yield from (((*place, *location), message) for location, message in step_mistakes(step))
+    yield from ((("steps", *location), message) for location, message in chain_mistakes(recipe.steps))
     for part in ("steps", "checks", "rules", "values", "zones"):
         first: dict[str, int] = {}
         for index, item in enumerate(getattr(recipe, part)):
@@ -234,7 +244,8 @@ def doubts(recipe: Recipe) -> Iterator[str]:
         if asks.wanted is None:
             return
         covered |= asks.wanted
-    if unused := sorted(set(recipe.classes or ()) - covered - {REGION}):  # what is a region is an anomaly already
+    covered |= {REGION, UNSEEN}  # what is a region is an anomaly already, and what is unseen is never OK
+    if unused := sorted(set(recipe.classes or ()) - covered):
         yield f"no rule looks at {', '.join(unused)}: such a part is OK; add a rule if it is not"
 
 

@@ -16,6 +16,9 @@ DetectFormat = Literal[
 ANOMALY, REGION = "anomaly", "region"
 """Labels of an anomaly task: the picture as a whole, and each place that stands out."""
 
+UNSEEN = "unseen"
+"""Label of a step that has nothing to look at."""
+
 
 class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)

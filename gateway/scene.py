@@ -9,6 +9,7 @@ from itertools import pairwise
 
 from gateway.inspection import Finding
 from gateway.recipe_selection import Plain, Selection, limits
+from gateway.recipe_task import UNSEEN
 
 CORNERS = 4
 """Of an oriented box."""
@@ -86,7 +87,7 @@ class Scene:
         """By what every finding has."""
         labels = selection.wanted
         return (
-            (labels is None or finding.label in labels)
+            (finding.label != UNSEEN if labels is None else finding.label in labels)
             and _within(finding.score, selection.min_score, selection.max_score)
             and _within(self.area(finding), selection.min_area, selection.max_area)
             and _within(self.length(finding), selection.min_length, selection.max_length)

@@ -35,6 +35,7 @@ class Code(IntEnum):
     OUTPUT_INVALID = 2005
     MODEL_MISMATCH = 2006
     CRASH_LOOP = 2007
+    NOTHING_TO_LOOK_AT = 2008
     LINK_LOST = 3001
     PLC_HEARTBEAT_LOST = 3002
     TRIGGER_WHILE_BUSY = 3003
@@ -176,6 +177,13 @@ _ROWS = (
         "The vision process died too often and is held",
         "model, driver or memory fault at every start",
         "Mend the cause told in the log, then set ClearFault",
+    ),
+    (
+        Code.NOTHING_TO_LOOK_AT,
+        _F,
+        "A step of the recipe had nothing to look at",
+        "the part is missing, out of the picture, or not found",
+        "Compare the picture with the recipe's steps; a rule on the label unseen gives a code of its own",
     ),
     (
         Code.LINK_LOST,

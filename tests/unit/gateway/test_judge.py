@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from gateway.inspection import Finding, Judged, Verdict
 from gateway.judge import INVALID, judge
 from gateway.recipe import Recipe
+from gateway.recipe_task import UNSEEN
 from gateway.scene import inside
 from protocols.faults import Code
 
@@ -354,3 +355,44 @@ def test_a_part_that_misses_an_expected_thing_in_its_place_is_ng() -> None:
     book = recipe(rules=[{"name": "two in the face", "when": missing, "verdict": "NG", "code": 7}], zones=ZONES)
     assert judge(book, [dot(10, 10), dot(20, 10)]).verdict is Verdict.OK
     assert judge(book, [dot(10, 10), dot(20, 100)]).reason == 7
+
+
+def chained(rules: list[dict[str, Any]]) -> Recipe:
+    model = {"file": "m.onnx", "sha256": "0" * 64}
+    task = {"kind": "detect", "format": "end2end"}
+    steps = [
+        {"name": "find", "model": model, "task": {**task, "classes": ["part"]}},
+        {"name": "look", "on": {"step": "find"}, "model": model, "task": {**task, "classes": ["scratch"]}},
+    ]
+    return Recipe.model_validate({"recipe": "test", "number": 1, "steps": steps, "rules": rules})
+
+
+NOTHING_SEEN = Finding(UNSEEN, 1.0, (0, 0, 640, 480), text="look")
+SCRATCHED = {"name": "scratch", "when": {"label": "scratch", "min_score": 0.5}, "verdict": "NG", "code": 101}
+BAD = {"name": "bad", "when": {"any": True, "min_score": 0.5}, "verdict": "NG", "code": 100}
+GONE = {"name": "no part", "when": {"label": "part", "min_count": 0, "max_count": 0}, "verdict": "NG", "code": 104}
+BLIND = {"name": "blind", "when": {"label": UNSEEN}, "verdict": "NG", "code": 105}
+
+
+def test_a_step_that_saw_nothing_is_never_ok() -> None:
+    """Neither rule fires: `any` does not mean `unseen`."""
+    judged = judge(chained([SCRATCHED, BAD]), [NOTHING_SEEN])
+    assert (judged.verdict, judged.reason, judged.rule) == (Verdict.RECHECK, Code.NOTHING_TO_LOOK_AT, UNSEEN)
+    assert judged.score == 0
+    assert judge(chained([SCRATCHED]), [seen("part", 0.75), NOTHING_SEEN]).score == 0.75
+
+
+@pytest.mark.parametrize(("rule", "code"), [(GONE, 104), (BLIND, 105)])
+def test_a_rule_may_say_what_it_means(rule: dict[str, Any], code: int) -> None:
+    judged = judge(chained([SCRATCHED, rule]), [NOTHING_SEEN])
+    assert (judged.verdict, judged.reason) == (Verdict.NG, code)
+
+
+def test_what_was_seen_elsewhere_is_judged_first() -> None:
+    judged = judge(chained([SCRATCHED]), [NOTHING_SEEN, seen("scratch", 0.9)])
+    assert (judged.verdict, judged.reason) == (Verdict.NG, 101)
+
+
+def test_nonsense_comes_before_nothing() -> None:
+    judged = judge(chained([SCRATCHED]), [NOTHING_SEEN, seen("scratch", math.nan)])
+    assert (judged.verdict, judged.reason) == (Verdict.RECHECK, Code.OUTPUT_INVALID)

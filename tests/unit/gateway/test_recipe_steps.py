@@ -11,6 +11,7 @@ import pytest
 from gateway import facts
 from gateway import recipe as recipes
 from gateway.recipe import ONLY, Recipe, RecipeError
+from gateway.recipe_task import UNSEEN
 from gateway.vision import wire
 from protocols.faults import Code
 
@@ -67,6 +68,20 @@ def test_labels_are_those_of_all_steps(folder: Path) -> None:
     assert load(folder, steps=[FIND, untold]).classes is None
 
 
+def test_a_step_that_must_look_may_say_so(folder: Path) -> None:
+    on: dict[str, Any] = {"step": "find"}
+    assert load(folder, steps=[FIND, {**GRADE, "on": on}]).classes == ("part", "good", "bad", UNSEEN)
+    on["required"] = False
+    assert load(folder, steps=[FIND, {**GRADE, "on": on}]).classes == ("part", "good", "bad")
+
+
+def test_the_short_form_may_have_a_picture(folder: Path) -> None:
+    picture = {"region": [0, 0, 10, 10], "rotate": 90}
+    recipe = load(folder, steps=None, model=FIND["model"], task=GRADE["task"], picture=picture)
+    assert (recipe.steps[0].picture.region, recipe.steps[0].picture.rotate) == ((0, 0, 10, 10), 90)
+    assert Recipe.model_validate(recipe.model_dump(mode="json")).steps == recipe.steps
+
+
 def test_every_model_is_pinned(folder: Path) -> None:
     recipe = load(folder)
     recipes.verify(recipe)
@@ -90,12 +105,29 @@ def test_the_mark_of_the_models(folder: Path) -> None:
     ("parts", "expected"),
     [
         ({"task": GRADE["task"]}, "has both task and steps"),
-        ({"steps": None}, "needs either task (with model) or steps"),
+        ({"steps": None}, "needs either task (with model and picture) or steps"),
         ({"steps": [FIND, {**GRADE, "name": "find"}]}, "steps[1].name: 'find' is already the name of steps[0]"),
         ({"steps": [FIND, {**GRADE, "model": None}]}, "steps[1].task.kind: 'classify' needs a network; name its file"),
         ({"steps": [FIND] * 9}, "steps: has too many entries; at most 8 allowed"),
         ({"steps": [{**FIND, "task": {**FIND["task"], "classes": ["a", "a"]}}]},  # type: ignore[dict-item]
          "steps[0].task.classes: a label is listed twice"),
+        ({"steps": [{**FIND, "on": {"step": "find"}}]},
+         "steps[0].on.step: 'find' is no earlier step; use one of these: none, as it is the first"),
+        ({"steps": [FIND, {**GRADE, "on": {"step": "fnd"}}]}, "steps[1].on.step: 'fnd' is no earlier step"),
+        ({"steps": [FIND, {**GRADE, "on": {"step": "find", "labels": ["pin"]}}]},
+         "steps[1].on.labels: step 'find' knows no 'pin'; use one of part"),
+        ({"steps": [FIND, {**GRADE, "on": {"step": "find", "regions": [[5, 0, 5, 9]]}}]},
+         "steps[1].on: a region is x1, y1, x2, y2 with at least two pixels between"),
+        ({"steps": [FIND, {**GRADE, "on": {"step": "find", "regions": [[0, 0, 9, 9]], "margin": 1}}]},
+         "steps[1].on: margin has no place beside regions"),
+        ({"steps": [FIND, {**GRADE, "on": {"step": "find"}, "picture": {"region": [0, 0, 9, 9]}}]},
+         "steps[1].picture.region: has no place beside on"),
+        ({"steps": [{**FIND, "picture": {"region": [9, 0, 9, 9]}}]}, "steps[0].picture: region is x1, y1, x2, y2 with"),
+        ({"steps": [{**FIND, "picture": {"tiles": {"size": [64, 64], "overlap": 33}}}]},
+         "steps[0].picture.tiles: overlap must be at most half of the smaller side"),
+        ({"steps": [{**FIND, "task": {**FIND["task"], "classes": ["unseen"]}}]},  # type: ignore[dict-item]
+         "steps[0].task.classes: 'unseen' is said where a step has nothing to look at"),
+        ({"picture": {"rotate": 90}}, "needs either task (with model and picture) or steps"),
         ({"rules": [{**RULES[0], "when": {"label": "prt"}}]}, "'prt' is not one of task.classes; did you mean part"),
     ],
 )  # fmt: skip

@@ -1,0 +1,133 @@
+"""What looks at the pictures of one step: a network with its task, or a task alone."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Iterable
+from typing import Protocol
+
+from gateway.inspection import Finding
+from gateway.recipe import Recipe
+from gateway.recipe_step import ModelFile, Step
+from gateway.vision.engines import EngineError, make_engine
+from gateway.vision.frames import Pixels
+from gateway.vision.image import Resizer
+from gateway.vision.settings import EngineConfig
+from gateway.vision.tasks import make_look, make_task
+from protocols.faults import Code
+
+WARM_UPS = 3
+"""Runs before Ready: the first one allocates, the last one is what a first inspection will take."""
+
+Check = Callable[[Pixels], None]
+"""Raises what speaks against judging a picture."""
+Findings = tuple[Finding, ...]
+
+
+class Eye(Protocol):
+    """What looks at pictures in one step."""
+
+    labels: tuple[str, ...]
+    size: tuple[int, int]
+    """Width and height of the network's input; 0, 0 without one."""
+    provider: str
+    """What runs the network; empty without one."""
+    spent: float
+    """Seconds the network ran at the last look."""
+
+    def warm_up(self) -> float:
+        """Run a few times; seconds of the last run. EngineError 2001."""
+
+    def look(self, pictures: Iterable[Pixels], check: Check | None = None) -> list[Findings]:
+        """The findings of each picture in pixels of it, best first; a picture is used up before the next is taken.
+
+        `check` is shown what is looked at first. EngineError, TaskError.
+        """
+
+
+class NetworkEye:
+    """Resize, network, task."""
+
+    def __init__(self, recipe: Recipe, step: Step, model: ModelFile, config: EngineConfig) -> None:
+        self._engine = make_engine(config)
+        info = self._engine.load(_model_bytes(recipe, model), model.input)
+        self._task = make_task(step.task, info)
+        self._resizer = Resizer(info.input, self._task.resize)
+        self.labels, self.provider = self._task.labels, info.provider
+        height, width = info.input.shape[:2]
+        self.size = width, height
+        self.spent = 0.0
+
+    def warm_up(self) -> float:
+        """Run a few times."""
+        try:
+            for _ in range(WARM_UPS - 1):
+                self._engine.run()
+            begin = time.perf_counter()
+            self._engine.run()
+        except EngineError as error:
+            raise EngineError(Code.MODEL_LOAD, error.text) from error
+        return time.perf_counter() - begin
+
+    def look(self, pictures: Iterable[Pixels], check: Check | None = None) -> list[Findings]:
+        """The check sees the picture as it was resized, where a sensor's noise is averaged out."""
+        found: list[Findings] = []
+        self.spent = 0.0
+        for picture in pictures:
+            placement = self._resizer.put(picture)
+            if check is not None and not found:
+                check(self._resizer.picture)
+            begin = time.perf_counter()
+            outputs = self._engine.run()
+            self.spent += time.perf_counter() - begin
+            found.append(self._task.decode(outputs, placement))
+        return found
+
+
+class PlainEye:
+    """A task that needs no network."""
+
+    size, provider = (0, 0), ""
+
+    def __init__(self, step: Step) -> None:
+        self._look = make_look(step.task)
+        self.labels = self._look.labels
+        self.spent = 0.0
+
+    def warm_up(self) -> float:
+        """Nothing to do."""
+        return 0.0
+
+    def look(self, pictures: Iterable[Pixels], check: Check | None = None) -> list[Findings]:
+        """The task's time counts as that of a network."""
+        found: list[Findings] = []
+        self.spent = 0.0
+        for picture in pictures:
+            if check is not None and not found:
+                check(picture)
+            begin = time.perf_counter()
+            found.append(self._look.look(picture))
+            self.spent += time.perf_counter() - begin
+        return found
+
+
+def make_eye(recipe: Recipe, step: Step, config: EngineConfig) -> Eye:
+    """What looks in this step; EngineError, TaskError."""
+    return PlainEye(step) if step.model is None else NetworkEye(recipe, step, step.model, config)
+
+
+def _model_bytes(recipe: Recipe, model: ModelFile) -> bytes:
+    """The model file, read once: what is hashed is what is loaded."""
+    path = recipe.path(model)
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        text = f"{path} cannot be read ({error.strerror}); copy the model file again"
+        raise EngineError(Code.MODEL_LOAD, text) from error
+    digest = hashlib.sha256(content).hexdigest()
+    if digest != model.sha256:
+        named = f"{path} has SHA-256 {digest}, recipe.yaml names {model.sha256}"
+        text = f"{named}; restore the file, or enter the new value after a test"
+        raise EngineError(Code.MODEL_HASH, text)
+    return content
