@@ -226,6 +226,7 @@ def _pool_settings(station: StationConfig, recipes: tuple[Recipe, ...]) -> PoolS
         frames=station.frames,
         grab_timeout=station.cycle.grab_timeout,
         pictures_keep=station.pictures.keep,
+        overlap=station.cycle.overlap,
         contents={recipe.folder: recipe.model_dump(mode="json") for recipe in recipes},
     )
 

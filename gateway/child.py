@@ -19,6 +19,19 @@ def give_way(nice: int) -> None:
         os.nice(nice)
 
 
+def stay_on(cores: tuple[int, ...]) -> str:
+    """Run on these processors only, none given: on all; why that cannot be, or nothing."""
+    if not cores:
+        return ""
+    if sys.platform != "linux":
+        return "processors can be chosen on Linux only; take it out"
+    known = sorted(os.sched_getaffinity(0))
+    if unknown := sorted(set(cores) - set(known)):
+        return f"there is no processor {unknown[0]} to be had here; use numbers of {known[0]} to {known[-1]}"
+    os.sched_setaffinity(0, cores)
+    return ""
+
+
 def limit_memory(megabytes: int) -> None:
     """Never take more memory than this, and leave no core file."""
     limit = megabytes * 2**20

@@ -98,6 +98,7 @@ class WorkerProcess:
             frames=as_json(settings.frames),
             recipe=str(recipe),
             content=settings.contents.get(recipe),
+            overlap=settings.overlap,
         )
         with contextlib.suppress(OSError):  # it is gone already: the end of its socket will tell
             socket.send_fds(self._socket, [wire.encode(start)], [ring])

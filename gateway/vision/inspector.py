@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import mmap
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,21 @@ from gateway.vision.pipeline import Pipeline, rehearsed
 from gateway.vision.settings import EngineConfig, FramesConfig
 from gateway.vision.tasks import TaskError
 from protocols.faults import Code
+
+
+@dataclass(slots=True)
+class Look:
+    """One trigger on its way through the vision process; seconds."""
+
+    order: wire.Inspect
+    pixels: Pixels | None = None
+    frame: FrameFacts = field(default_factory=FrameFacts)
+    findings: tuple[Finding, ...] = ()
+    fault: Code = Code.NONE
+    detail: str = ""
+    grab: float = 0.0
+    infer: float = 0.0
+    utc: float = 0.0
 
 
 class Inspector:
@@ -47,7 +63,6 @@ class Inspector:
         self._engine = engine
         self._frames = FrameRing(ring, frames)
         self._canvas: Pixels | None = None
-        self._facts = FrameFacts()
         self._fresh = True
         """No trigger has come yet: a standby, or one just started."""
         self._touched: set[int] = set()
@@ -75,22 +90,37 @@ class Inspector:
 
     def inspect(self, order: wire.Inspect) -> None:
         """Answer one trigger: exposed as soon as the frame is there, then observed, whatever goes wrong."""
-        self._fresh, self._facts = False, FrameFacts()
-        grab = infer = utc = 0.0
-        findings: tuple[Finding, ...] = ()
-        fault, detail = Code.NONE, ""
-        try:
-            pixels, utc, grab = self._frame(order)
-            self._faults.after_exposure(order.part_id, order.attempt)
-            findings, infer = self._pipeline.look(pixels, lambda shown: self._judgeable(shown, order.reuse_frame))
-        except (CameraError, EngineError, TaskError) as error:
-            fault, detail = error.code, error.text
-        except MemoryError:
-            fault, detail = Code.MEMORY, "the vision process has no more memory; raise worker.memory_limit_mb"
-        except Exception as error:  # noqa: BLE001 - the process boundary: a bad frame must have an answer, not end the worker
-            fault, detail = Code.INTERNAL, f"the inspection failed: {type(error).__name__}: {error}"
+        self.judge(self.take(order))
+
+    def take(self, order: wire.Inspect) -> Look:
+        """Expose; why there is no frame stands in the look, for `judge` to tell."""
+        self._fresh = False
+        look = Look(order)
+        with _answered(look):
+            self._frame(look)
+        return look
+
+    def judge(self, look: Look) -> None:
+        """The second half of an inspection; it may run beside `take` for the next one, but not beside itself."""
+        order = look.order
+        pixels = look.pixels
+        if pixels is not None:
+            with _answered(look):
+                self._faults.after_exposure(order.part_id, order.attempt)
+                look.findings, look.infer = self._pipeline.look(
+                    pixels, lambda shown: self._judgeable(shown, order.reuse_frame)
+                )
         self._faults.before_answer(order.part_id)
-        seen = Observation(findings, fault, detail, grab, infer, utc, self.camera.simulated, self._facts)
+        seen = Observation(
+            look.findings,
+            look.fault,
+            look.detail,
+            look.grab,
+            look.infer,
+            look.utc,
+            self.camera.simulated,
+            look.frame,
+        )
         self._send(wire.Observed(order.cycle, seen))
 
     def rehearse(self) -> None:
@@ -125,27 +155,29 @@ class Inspector:
             error = str(failure) or type(failure).__name__
         self._send(wire.PictureDone(order.cycle, order.path, error))
 
-    def _frame(self, order: wire.Inspect) -> tuple[Pixels, float, float]:
+    def _frame(self, look: Look) -> None:
         """The frame of a trigger, wall clock of its exposure, seconds it took."""
+        order = look.order
         if order.reuse_frame:
             found = self._frames.frame(order.slot, order.cycle)
             if found is None:
                 raise CameraError(Code.WORKER_DIED, "the vision process died and the frame it took is lost")
-            return *found, 0.0
+            look.pixels, look.utc = found
+            return
         self._faults.before_exposure(order.part_id, order.attempt)
         if self.lost is not None:
             raise self.lost
         begin = time.perf_counter()
         try:
             wanted = Order(order.cycle, order.part_id, order.grab_budget, order.triggered)
-            pixels, self._facts = self.camera.grab(self._frames.begin(order.slot), wanted)
+            pixels, look.frame = self.camera.grab(self._frames.begin(order.slot), wanted)
         except CameraError as error:
             self.lost = error if error.lost else None
             raise
-        utc, grab = time.time() - (time.monotonic() - self._facts.arrived), time.perf_counter() - begin
-        self._frames.commit(order.slot, order.cycle, pixels, utc)
-        self._send(wire.Exposed(order.cycle, utc, grab))
-        return pixels, utc, grab
+        look.utc, look.grab = time.time() - (time.monotonic() - look.frame.arrived), time.perf_counter() - begin
+        self._frames.commit(order.slot, order.cycle, pixels, look.utc)
+        self._send(wire.Exposed(order.cycle, look.utc, look.grab))
+        look.pixels = pixels
 
     def _judgeable(self, pixels: Pixels, repeated: bool) -> None:
         wrong = self._check.fault(pixels)
@@ -163,3 +195,16 @@ class Inspector:
         else:
             self._canvas[:] = pixels
         return self._canvas if self._frames.frame(order.slot, order.cycle) is not None else None
+
+
+@contextlib.contextmanager
+def _answered(look: Look) -> Iterator[None]:
+    """Whatever goes wrong becomes the look's fault: a bad frame must have an answer, not end the worker."""
+    try:
+        yield
+    except (CameraError, EngineError, TaskError) as error:
+        look.fault, look.detail = error.code, error.text
+    except MemoryError:
+        look.fault, look.detail = Code.MEMORY, "the vision process has no more memory; raise worker.memory_limit_mb"
+    except Exception as error:  # noqa: BLE001 - the process boundary
+        look.fault, look.detail = Code.INTERNAL, f"the inspection failed: {type(error).__name__}: {error}"

@@ -6,7 +6,7 @@ import mmap
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -33,6 +33,8 @@ class WorkerConfig(Settings):
     nice: int = Field(default=10, ge=0, le=19)
     memory_limit_mb: int = Field(default=1024, ge=512, le=1_048_576)
     start_timeout_s: float = Field(default=30.0, gt=0, le=600)
+    cores: Annotated[tuple[Annotated[int, Field(ge=0, le=1023)], ...], Field(max_length=64)] = ()
+    """Numbers of the processors its vision may use, so that stations do not take each other's; none given: all."""
 
 
 class FramesConfig(Settings):
@@ -65,6 +67,7 @@ class PoolSettings:
     grab_timeout: float = 0.2
     """Seconds."""
     pictures_keep: int = 20
+    overlap: bool = False
     contents: Mapping[Path, dict[str, Any]] = field(default_factory=dict)
     """Recipes by folder as the control process read them: both judge by the same text, whatever the file says later."""
 

@@ -66,6 +66,8 @@ class Start:
     recipe: str
     content: dict[str, Any] | None = None
     """The recipe as the control process read it; None: read the folder's."""
+    overlap: bool = False
+    """The next frame is taken while the last one is judged."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,8 @@ import os
 import select
 import socket
 import sys
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,10 +38,13 @@ class Channel:
     def __init__(self, connection: socket.socket) -> None:
         self._socket = connection
         self._splitter = wire.Splitter()
+        self._sending = threading.Lock()
 
     def send(self, message: wire.FromWorker) -> None:
-        """Send; waits while the control process does not read."""
-        self._socket.sendall(wire.encode(message))
+        """Send, from any thread; waits while the control process does not read."""
+        data = wire.encode(message)
+        with self._sending:
+            self._socket.sendall(data)
 
     def wait(self, seconds: float | None) -> bool:
         """Whether something came within that time."""
@@ -88,6 +92,9 @@ def main(arguments: list[str]) -> None:
 def _serve(channel: Channel, start: wire.Start, ring: int) -> None:
     config = WorkerConfig(**start.worker)
     child.give_way(config.nice)
+    if wrong := child.stay_on(config.cores):
+        channel.send(wire.Failed(Code.CONFIG_INVALID, f"worker.cores: {wrong}"))
+        return
     child.limit_memory(config.memory_limit_mb)
     inspector = _prepare(channel, start, ring)
     if inspector is None:
@@ -97,13 +104,17 @@ def _serve(channel: Channel, start: wire.Start, ring: int) -> None:
         watch.open()
     child.give_back()
     channel.send(wire.Ready(inspector.facts))
+    from gateway.vision.overlap import Overlap
+
     try:
-        _answer(channel, inspector, watch)
+        _answer(channel, inspector, watch, Overlap(inspector).inspect if start.overlap else inspector.inspect)
     finally:
         inspector.camera.close()
 
 
-def _answer(channel: Channel, inspector: Inspector, watch: CameraWatch) -> None:
+def _answer(
+    channel: Channel, inspector: Inspector, watch: CameraWatch, inspect: Callable[[wire.Inspect], None]
+) -> None:
     while True:
         if not channel.wait(watch.pause()):
             watch.look()
@@ -111,7 +122,7 @@ def _answer(channel: Channel, inspector: Inspector, watch: CameraWatch) -> None:
         for message in channel.receive():
             match message:
                 case wire.Inspect():
-                    inspector.inspect(message)
+                    inspect(message)
                     watch.noted()
                 case wire.Picture():
                     inspector.picture(message)

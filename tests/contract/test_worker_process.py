@@ -47,6 +47,7 @@ class Line:
         self.exposures: list[int] = []
         self.outcomes: dict[int, Observation] = {}
         self.pictures: list[str] = []
+        self.told: list[tuple[str, int]] = []
         self._cycle = 0
 
     def workers_ready(self, facts: ModelFacts) -> None:
@@ -59,10 +60,12 @@ class Line:
         assert cycle not in self.outcomes
         assert abs(utc - time.time()) < PATIENCE
         self.exposures.append(cycle)
+        self.told.append(("exposed", cycle))
 
     def observed(self, cycle: int, observation: Observation) -> None:
         assert cycle not in self.outcomes
         self.outcomes[cycle] = observation
+        self.told.append(("observed", cycle))
 
     def picture_written(self, path: str) -> None:
         self.pictures.append(path)
