@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import socket
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from enum import Enum
+from functools import partial
 from pathlib import Path
-from typing import TextIO
 
 from gateway import cert_review
 from gateway import config as configuration
@@ -21,6 +19,7 @@ from gateway import recipe as recipe_book
 from gateway.config import ConfigError, GatewayConfig, Loaded, StationConfig
 from gateway.probe import Probed, probe
 from gateway.recipe import Recipe, RecipeError
+from gateway.report import Item, Report, Status
 from protocols.devices import DeviceConfig, OpcUaDeviceConfig
 from protocols.link import LinkError
 from protocols.modbus import serial_port
@@ -41,102 +40,6 @@ SPACE_LOW = 2**30
 SPACE_NONE = 100 * 2**20
 EARLIEST = 1_767_225_600
 """1 January 2026: a clock before this program was written was never set."""
-
-
-class Status(Enum):
-    """How a line of the report ends; only errors make the check fail."""
-
-    OK = "ok"
-    WARNING = "warning"
-    ERROR = "error"
-
-
-@dataclass(slots=True)
-class Item:
-    """One line of the tree, and what stands below it."""
-
-    text: str
-    status: Status = Status.OK
-    items: list[Item] = field(default_factory=list)
-
-    def add(self, text: str, status: Status = Status.OK) -> Item:
-        """A new line below this one."""
-        self.items.append(Item(text, status))
-        return self.items[-1]
-
-    @property
-    def worst(self) -> Status:
-        """The worst status of this line and all below it."""
-        order = list(Status)
-        return max((self.status, *(item.worst for item in self.items)), key=order.index)
-
-    def count(self, status: Status) -> int:
-        """How many lines have this status, this one included."""
-        return (self.status is status) + sum(item.count(status) for item in self.items)
-
-
-@dataclass(frozen=True, slots=True)
-class Report:
-    """The tree, and what it means for the exit code."""
-
-    root: Item
-
-    @property
-    def exit_code(self) -> int:
-        """1 if there is an error, else 0: warnings do not fail."""
-        return int(self.root.worst is Status.ERROR)
-
-    @property
-    def summary(self) -> str:
-        """How many errors and warnings."""
-        errors, warnings = self.root.count(Status.ERROR), self.root.count(Status.WARNING)
-        if not errors and not warnings:
-            return "all right"
-        return f"{errors} error{'s' * (errors != 1)}, {warnings} warning{'s' * (warnings != 1)}"
-
-    def lines(self) -> Iterator[str]:
-        """The report as plain text."""
-        yield from _plain(self.root, 0)
-        yield self.summary
-
-    def show(self, out: TextIO) -> None:
-        """Print it: a coloured tree on a terminal, plain lines elsewhere and where NO_COLOR is set."""
-        if out.isatty() and not os.environ.get("NO_COLOR"):
-            from rich.console import Console
-
-            console = Console(file=out, highlight=False)
-            console.print(_tree(self.root))
-            console.print(self.summary, style=_STYLE[self.root.worst], markup=False)
-        else:
-            out.writelines(f"{line}\n" for line in self.lines())
-
-
-_MARK = {Status.OK: "ok", Status.WARNING: "WARNING", Status.ERROR: "ERROR"}
-_STYLE = {Status.OK: "green", Status.WARNING: "yellow", Status.ERROR: "bold red"}
-
-
-def _plain(item: Item, depth: int) -> Iterator[str]:
-    for number, line in enumerate(item.text.splitlines() or [""]):
-        mark = "" if number or (item.items and item.status is Status.OK) else _MARK[item.status]
-        yield f"{mark:7} {'  ' * depth}{line}"
-    for below in item.items:
-        yield from _plain(below, depth + 1)
-
-
-def _tree(item: Item) -> object:
-    from rich.text import Text
-    from rich.tree import Tree
-
-    def label(one: Item) -> Text:
-        mark = "" if one.status is Status.OK else f"{one.status.value.upper()}: "
-        return Text.assemble((mark, _STYLE[one.status]), (one.text, "" if mark else _STYLE[one.worst]))
-
-    def grow(tree: Tree, one: Item) -> Tree:
-        for below in one.items:
-            grow(tree.add(label(below)), below)
-        return tree
-
-    return grow(Tree(label(item)), item)
 
 
 @dataclass(frozen=True, slots=True)
@@ -340,24 +243,9 @@ def _show_requests(item: Item, link: PolledConfig) -> None:
 def _look_at_recipes(item: Item, station: StationConfig, loaded: Loaded, computer: Computer) -> None:
     camera: str | None = None
     for recipe in loaded.recipes[station.name]:
-        below = item.add(f"recipe {recipe.number} {recipe.name}, revision {recipe.revision}")
-        for text in recipe_book.doubts(recipe):
-            below.add(text, Status.WARNING)
-        try:
-            recipe_book.verify(recipe)
-        except RecipeError as error:
-            below.add(error.text, Status.ERROR)
-            continue
-        probed = computer.model(station, recipe)
-        if probed.facts is None:
-            below.add(f"model: {probed.error}", Status.ERROR)
-            continue
-        camera = camera or probed.camera
-        facts = probed.facts
-        size = f"{facts.input_width} x {facts.input_height}"
-        below.add(f"model: {size}, {facts.provider}, labels {', '.join(facts.labels)}")
-        for text in recipe_book.unknown_labels(recipe, facts.labels):
-            below.add(text, Status.ERROR)
+        probed = look_at_recipe(item, recipe, partial(computer.model, station))
+        if probed is not None and probed.facts is not None:
+            camera = camera or probed.camera
     kind = station.camera.kind
     if camera is None:
         item.add(f"camera: {kind}; not tried, as no model could be loaded", Status.WARNING)
@@ -365,6 +253,28 @@ def _look_at_recipes(item: Item, station: StationConfig, loaded: Loaded, compute
         item.add(f"camera: {camera}", Status.ERROR)
     else:
         item.add(f"camera: {kind}; results carry the Simulated bit")
+
+
+def look_at_recipe(item: Item, recipe: Recipe, trial: Callable[[Recipe], Probed]) -> Probed | None:
+    """Report on one recipe, its models loaded once; what the trial showed, None if it was not made."""
+    below = item.add(f"recipe {recipe.number} {recipe.name}, revision {recipe.revision}")
+    for text in recipe_book.doubts(recipe):
+        below.add(text, Status.WARNING)
+    try:
+        recipe_book.verify(recipe)
+    except RecipeError as error:
+        below.add(error.text, Status.ERROR)
+        return None
+    probed = trial(recipe)
+    if probed.facts is None:
+        below.add(f"model: {probed.error}", Status.ERROR)
+        return probed
+    facts = probed.facts
+    size = f"{facts.input_width} x {facts.input_height}"
+    below.add(f"model: {size}, {facts.provider}, labels {', '.join(facts.labels)}")
+    for text in recipe_book.unknown_labels(recipe, facts.labels):
+        below.add(text, Status.ERROR)
+    return probed
 
 
 def this_computer() -> Computer:

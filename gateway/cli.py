@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from gateway import cert_command, model_command, opcua_command
+from gateway import cert_command, model_command, opcua_command, recipe_command
 
 EPILOG = """\
 first steps:
@@ -61,6 +61,7 @@ def _parser() -> argparse.ArgumentParser:
     schema.set_defaults(command=_schema)
     cert_command.add(commands)
     model_command.add(commands)
+    recipe_command.add(commands)
     opcua_command.add(commands)
     plc_command.add(commands)
     demo = commands.add_parser("demo", help="run a simulated line: parts, PLC, gateway, verdicts", add_help=False)

@@ -1,4 +1,4 @@
-"""`gateway model` and `gateway recipe`: from a trained network to a recipe that runs."""
+"""`gateway model`, and `gateway recipe new`: from a trained network to a recipe that runs."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ CLASSIFY_FORMATS = ("probabilities", "logits", "multilabel")
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add `model inspect` and `recipe new` to the command line."""
+    """Add `model inspect` to the command line."""
     model = commands.add_parser("model", help="look into a model file").add_subparsers(
         required=True, metavar="COMMAND", title="commands"
     )
@@ -33,9 +33,10 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     inspect.add_argument("file", type=Path, metavar="FILE", help="an ONNX model")
     inspect.add_argument("--json", action="store_true", help="for programs")
     inspect.set_defaults(command=_inspect)
-    recipe = commands.add_parser("recipe", help="make recipes").add_subparsers(
-        required=True, metavar="COMMAND", title="commands"
-    )
+
+
+def add_new(recipe: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add `recipe new`."""
     new = recipe.add_parser("new", help="make a recipe folder from a model file, to be adapted")
     new.add_argument("folder", type=Path, metavar="FOLDER", help="to be made, such as configs/recipes/plate")
     new.add_argument("--model", type=Path, required=True, metavar="FILE", help="an ONNX model; it is copied")

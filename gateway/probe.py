@@ -59,18 +59,22 @@ class _Ear:
 
 def probe(station: StationConfig, recipe: Recipe) -> Probed:
     """Load the recipe as the station would, warm it up, and end the process again; takes at most start_timeout_s."""
+    return trial(PoolSettings(recipe.folder, station.camera, station.engine, station.worker, station.frames))
+
+
+def trial(settings: PoolSettings) -> Probed:
+    """The same of a recipe that belongs to no station yet."""
     try:
-        return asyncio.run(_probe(station, recipe))
+        return asyncio.run(_probe(settings))
     except OSError as error:
         return Probed(None, f"the vision process cannot be started ({error.strerror}); see what this computer lacks")
 
 
-async def _probe(station: StationConfig, recipe: Recipe) -> Probed:
-    settings = PoolSettings(recipe.folder, station.camera, station.engine, station.worker, station.frames)
+async def _probe(settings: PoolSettings) -> Probed:
     ring = make_ring(settings.frames)
     try:
         ear = _Ear()
-        worker = WorkerProcess(settings, recipe.folder, ring, ear)
+        worker = WorkerProcess(settings, settings.recipe, ring, ear)
         try:
             async with asyncio.timeout(settings.worker.start_timeout_s):
                 outcome = await ear.outcome

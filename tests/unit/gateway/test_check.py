@@ -8,10 +8,11 @@ import pytest
 
 from gateway import certs
 from gateway import check as checks
-from gateway.check import Computer, Item, Report, Status, check
+from gateway.check import Computer, check
 from gateway.config import StationConfig
 from gateway.probe import Probed
 from gateway.recipe import Recipe
+from gateway.report import Item, Report, Status
 from gateway.vision.wire import ModelFacts
 from protocols.modbus import serial_port
 

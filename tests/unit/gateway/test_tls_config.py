@@ -8,8 +8,9 @@ import pytest
 
 from gateway import cli
 from gateway import config as configuration
-from gateway.check import Report, Status, check
+from gateway.check import check
 from gateway.config import config_crc
+from gateway.report import Report, Status
 from protocols import links
 from protocols.link import LinkError, MapError
 from protocols.modbus.security import ServerSecurity
