@@ -11,7 +11,16 @@ Label = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f
 Score = Annotated[float, Field(ge=0, le=1)]
 Resize = Literal["stretch", "letterbox", "letterbox_corner", "crop"]
 DetectFormat = Literal[
-    "end2end", "yolov5", "yolov8", "yolox", "yolox_grid", "detr", "boxes", "tf_boxes", "detection_output"
+    "end2end",
+    "yolov5",
+    "yolov8",
+    "yolov8_grid",
+    "yolox",
+    "yolox_grid",
+    "detr",
+    "boxes",
+    "tf_boxes",
+    "detection_output",
 ]
 ANOMALY, REGION = "anomaly", "region"
 """Labels of an anomaly task: the picture as a whole, and each place that stands out."""
@@ -58,12 +67,9 @@ class _Task(_Part):
     """
 
 
-class Detect(_Task):
-    """Boxes with label and score."""
+class _Boxes(_Task):
+    """What all networks that find things by boxes have."""
 
-    kind: Literal["detect"]
-    format: DetectFormat | None = None
-    """What the outputs hold; left out: as the model's metadata or the names of its outputs tell."""
     classes: Annotated[tuple[Label, ...], Field(min_length=1, max_length=1000)] | None = None
     """Labels by class number; None: as the model's metadata names them."""
     boxes: Literal["centre", "corners"] | None = None
@@ -72,6 +78,59 @@ class Detect(_Task):
     """Of two boxes of one class that overlap more (intersection over union) the better stays."""
     background: Literal["none", "first", "last"] | None = None
     """Which class number means nothing at all, default as usual for the format; first: labels begin with number 1."""
+
+
+class Detect(_Boxes):
+    """Boxes with label and score."""
+
+    kind: Literal["detect"]
+    format: DetectFormat | None = None
+    """What the outputs hold; left out: as the model's metadata or the names of its outputs tell."""
+
+
+class Oriented(_Boxes):
+    """Turned boxes with label, score and angle."""
+
+    kind: Literal["oriented"]
+    format: Literal["yolov8", "end2end"] | None = None
+    """What the outputs hold; left out: as the model's metadata tells."""
+
+
+class Segment(_Boxes):
+    """Boxes with label, score and the outline of a mask."""
+
+    kind: Literal["segment"]
+    format: Literal["yolov8", "end2end", "detr", "boxes"] | None = None
+    """What the outputs hold; left out: as the model's metadata or the names of its outputs tell."""
+
+
+class Keypoints(_Boxes):
+    """Boxes with label, score and named places of the thing."""
+
+    kind: Literal["keypoints"]
+    format: Literal["yolov8", "end2end"] | None = None
+    """What the outputs hold; left out: as the model's metadata tells."""
+    points: Annotated[int, Field(ge=1, le=64)] | None = None
+    """How many; left out: as the model's metadata (`kpt_shape`) tells."""
+    point_numbers: Annotated[int, Field(ge=2, le=3)] = 3
+    """Numbers for each point, where `points` is given: x, y and score, or x and y."""
+
+
+class Semantic(_Task):
+    """A class for each pixel; each place of one class is a finding with its outline."""
+
+    kind: Literal["semantic"]
+    format: Literal["logits", "probabilities", "labels"] | None = None
+    """One plane for each class: logits (sigmoid is taken of a single one) or probabilities; or a map of class numbers.
+
+    Left out: as the model's metadata tells.
+    """
+    classes: Annotated[tuple[Label, ...], Field(min_length=1, max_length=1000)] | None = None
+    """Labels by class number, without the background; None: as the model's metadata names them."""
+    background: Literal["none", "first"] = "first"
+    """Whether class number 0 means nothing, and labels begin with number 1; of no matter where there is one plane."""
+    min_region: Annotated[int, Field(ge=1, le=1_000_000)] = 9
+    """Regions of fewer pixels of the map are left out."""
 
 
 class Classify(_Task):
@@ -119,4 +178,4 @@ class Anomaly(_Task):
         return (ANOMALY, REGION)
 
 
-Task = Annotated[Detect | Classify | Anomaly, Field(discriminator="kind")]
+Task = Annotated[Detect | Oriented | Segment | Keypoints | Semantic | Classify | Anomaly, Field(discriminator="kind")]

@@ -66,7 +66,8 @@ def _task(outputs: list[Any], metadata: Mapping[str, str]) -> dict[str, str]:
         return {"kind": "anomaly"}
     try:
         picture = np.zeros((1, 1, 3), np.uint8)
-        return {"kind": "detect", "format": family.format_of(EngineInfo("", picture, shapes, metadata))}
+        kind, form = family.told(EngineInfo("", picture, shapes, metadata))
+        return {"kind": kind, "format": form}
     except TaskError as error:
         return {"why": error.text}
 

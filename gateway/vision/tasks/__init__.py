@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from gateway.inspection import Finding
-from gateway.recipe_task import Anomaly, Classify, Detect
+from gateway.recipe_task import Anomaly, Classify, Detect, Keypoints, Oriented, Segment, Semantic
 from gateway.recipe_task import Task as Settings
 from gateway.vision.engines import EngineInfo, Tensor
 from gateway.vision.frames import Pixels
@@ -57,13 +57,6 @@ def make_look(settings: Settings) -> Look:
 def make_task(settings: Settings, info: EngineInfo) -> Task:
     """The task of a recipe for a loaded network; TaskError 2006 if they do not fit."""
     match settings:
-        case Detect():
-            from gateway.vision.tasks import detect, end2end, family
-
-            name = settings.format or family.format_of(info)
-            if name != "end2end":
-                return detect.Detect(settings, info, name)
-            return end2end.EndToEnd(settings, info, "letterbox" if settings.format is None else "stretch")
         case Classify():
             from gateway.vision.tasks import classify
 
@@ -72,3 +65,25 @@ def make_task(settings: Settings, info: EngineInfo) -> Task:
             from gateway.vision.tasks import anomaly
 
             return anomaly.Anomaly(settings, info)
+        case _:
+            return _told(settings, info)
+
+
+def _told(settings: Detect | Oriented | Segment | Keypoints | Semantic, info: EngineInfo) -> Task:
+    """Of a kind whose format the model may tell."""
+    from gateway.vision.tasks import detect, end2end, family, keypoints, oriented, segment, semantic
+
+    name = settings.format or family.format_of(info, settings.kind)
+    match settings:
+        case Detect() if name == "end2end":
+            return end2end.EndToEnd(settings, info, "letterbox" if settings.format is None else "stretch")
+        case Detect():
+            return detect.Detect(settings, info, name)
+        case Oriented():
+            return oriented.Oriented(settings, info, name)
+        case Segment():
+            return segment.Segment(settings, info, name)
+        case Keypoints():
+            return keypoints.Keypoints(settings, info, name)
+        case Semantic():
+            return semantic.Semantic(settings, info, name)

@@ -23,16 +23,23 @@ ROUNDING = 1e-3
 
 @dataclass(frozen=True, slots=True)
 class Candidates:
-    """Boxes [n, 4] as x1, y1, x2, y2 in pixels of the input, scores [n], class numbers [n]."""
+    """Boxes [n, 4] as x1, y1, x2, y2 in pixels of the input, scores [n], class numbers [n].
+
+    `rows` [n] says at which place of the network's own list each stands, to find there what else it says of it.
+    """
 
     boxes: Tensor
     scores: Tensor
     classes: Tensor
+    rows: Tensor
+
+    def only(self, chosen: Tensor | list[int]) -> Candidates:
+        """Those at these places, in this order."""
+        return Candidates(self.boxes[chosen], self.scores[chosen], self.classes[chosen], self.rows[chosen])
 
     def best(self, most: int) -> Candidates:
         """Best first, at most so many; among equals the order of the network."""
-        order = np.argsort(-self.scores, kind="stable")[:most]
-        return Candidates(self.boxes[order], self.scores[order], self.classes[order])
+        return self.only(np.argsort(-self.scores, kind="stable")[:most])
 
 
 def corners(boxes: Tensor) -> Tensor:
@@ -64,7 +71,7 @@ def without_overlaps(found: Candidates, max_overlap: float) -> Candidates:
         inner = np.clip(np.minimum(high[index], high) - np.maximum(low[index], low), 0, None).prod(axis=1)
         union = area[index] + area - inner
         alive &= (inner <= max_overlap * union) | (found.classes != found.classes[index])
-    return Candidates(found.boxes[kept], found.scores[kept], found.classes[kept])
+    return found.only(kept)
 
 
 def findings(found: Candidates, labels: tuple[str, ...], p: Placement) -> tuple[Finding, ...]:
@@ -72,19 +79,34 @@ def findings(found: Candidates, labels: tuple[str, ...], p: Placement) -> tuple[
 
     `found` best first.
     """
+    return tuple(finding for _, finding in placed(found, labels, p))[:MAX_FINDINGS]
+
+
+def placed(found: Candidates, labels: tuple[str, ...], p: Placement) -> list[tuple[int, Finding]]:
+    """Those that lie in the frame: place among the candidates, and the finding. TaskError 2005."""
+    checked(found, labels)
+    boxes = on_frame(found.boxes.reshape(-1, 2, 2), p).reshape(-1, 4).tolist()
+    seen = []
+    for index, (score, number) in enumerate(zip(found.scores.tolist(), found.classes.tolist(), strict=True)):
+        x1, y1, x2, y2 = boxes[index]
+        if x2 - x1 >= MIN_SIDE and y2 - y1 >= MIN_SIDE:
+            seen.append((index, Finding(labels[int(number)], min(score, 1.0), (x1, y1, x2, y2))))
+    return seen
+
+
+def on_frame(points: Tensor, p: Placement) -> Tensor:
+    """Points [..., 2] of the input in pixels of the frame, cut to it."""
+    parts = (points.astype(np.float64) - (p.left, p.top)) / (p.scale_x, p.scale_y)
+    return np.asarray(np.clip(parts, 0, (p.width, p.height)))
+
+
+def checked(found: Candidates, labels: tuple[str, ...]) -> None:
+    """TaskError 2005 for a score or class that cannot be; `found` best first."""
     if not len(found.scores):
-        return ()
+        return
     if found.scores[0] > 1 + ROUNDING:
         text = f"the network gave a score of {found.scores[0]:g}; it must lie in 0..1, so the format is another"
         raise TaskError(Code.OUTPUT_INVALID, text)
     if found.classes.min() < 0 or found.classes.max() >= len(labels):
         text = f"the network named a class outside 0..{len(labels) - 1}"
         raise TaskError(Code.OUTPUT_INVALID, f"{text}; compare task.classes with the model")
-    scale, shift, limit = (p.scale_x, p.scale_y) * 2, (p.left, p.top) * 2, (p.width, p.height) * 2
-    frame = np.clip((found.boxes.astype(np.float64) - shift) / scale, 0, limit)
-    seen = []
-    for box, score, number in zip(frame.tolist(), found.scores.tolist(), found.classes.tolist(), strict=True):
-        x1, y1, x2, y2 = box
-        if x2 - x1 >= MIN_SIDE and y2 - y1 >= MIN_SIDE:
-            seen.append(Finding(labels[int(number)], min(score, 1.0), (x1, y1, x2, y2)))
-    return tuple(seen[:MAX_FINDINGS])

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from gateway.inspection import Finding
 from gateway.recipe_task import Detect as DetectSettings
+from gateway.recipe_task import Keypoints, Oriented, Segment
 from gateway.vision.engines import EngineInfo, Tensor
 from gateway.vision.finding_rows import MAX_FINDINGS
 from gateway.vision.image import Placement
@@ -14,6 +15,8 @@ from gateway.vision.tasks.boxes import MOST, findings, without_overlaps
 from gateway.vision.tasks.formats import FORMATS, Format, Reading
 from gateway.vision.tasks.labels import labels_of
 from protocols.faults import Code
+
+AnyDetect = DetectSettings | Oriented | Segment | Keypoints
 
 
 class Detect:
@@ -24,17 +27,7 @@ class Detect:
         self._max_overlap = settings.max_overlap
         self.labels = settings.classes or labels_of(info.metadata)
         self.resize = settings.resize or self._format.resize
-        height, width = info.input.shape[:2]
-        centre = self._format.centre if settings.boxes is None else settings.boxes == "centre"
-        self._reading = Reading(
-            _names(self._format, info.outputs, name),
-            width,
-            height,
-            settings.min_score,
-            len(self.labels),
-            centre,
-            settings.background or self._format.background,
-        )
+        self._reading = reading(settings, info, self._format, part_names(self._format, info, name), self.labels)
 
     def decode(self, outputs: Mapping[str, Tensor], placement: Placement) -> tuple[Finding, ...]:
         """The findings in pixels of the frame, best first; TaskError."""
@@ -44,8 +37,21 @@ class Detect:
         return findings(found.best(MAX_FINDINGS), self.labels, placement)
 
 
-def _names(layout: Format, outputs: Mapping[str, tuple[int, ...]], name: str) -> dict[str, str]:
+def reading(
+    settings: AnyDetect, info: EngineInfo, layout: Format, names: Mapping[str, str], labels: tuple[str, ...]
+) -> Reading:
+    """What the reader of a format must know."""
+    height, width = info.input.shape[:2]
+    centre = layout.centre if settings.boxes is None else settings.boxes == "centre"
+    background = settings.background or layout.background
+    return Reading(names, width, height, settings.min_score, len(labels), centre, background)
+
+
+def part_names(layout: Format, info: EngineInfo, name: str) -> dict[str, str]:
     """Which output is which part; TaskError 2006 when one is missing."""
+    outputs = info.outputs
+    if not layout.parts:
+        return {}
     if len(layout.parts) == 1:
         if len(outputs) != 1:
             text = f"format {name} has one output, the model has {', '.join(outputs)}"

@@ -18,6 +18,9 @@ from protocols.faults import Code
 
 STRIDES = (8, 16, 32)
 """Pixels of the input for each cell of the three grids of YOLOX."""
+ROW = 6
+"""Numbers of a finished detection."""
+MOST_BINS = 64
 _LARGEST = 20.0
 """Exponent of a box side in cells: more is no box, and would overflow."""
 
@@ -33,10 +36,19 @@ class Reading:
     labels: int
     centre: bool
     background: str = "none"
+    extra: int = 0
+    """Numbers behind the class scores of each row: angle, coefficients of a mask, keypoints."""
+
+    @property
+    def least(self) -> float:
+        """`min_score` before the sigmoid."""
+        if 0 < self.min_score < 1:
+            return math.log(self.min_score / (1 - self.min_score))
+        return -math.inf if self.min_score <= 0 else math.inf
 
     def take(self, outputs: Mapping[str, Tensor], part: str, dims: int) -> Tensor:
         """The output for this part without the dimension of the batch, `dims` dimensions; TaskError 2005."""
-        name = self.names[part]
+        name = self.names.get(part, part)
         tensor = outputs[name]
         while tensor.ndim > dims and tensor.shape[0] == 1:
             tensor = tensor[0]
@@ -48,7 +60,7 @@ class Reading:
         """As two corners, whatever the network gives."""
         return corners(boxes) if self.centre else boxes
 
-    def best_class(self, boxes: Tensor, scores: Tensor, weight: Tensor | None = None) -> Candidates:
+    def best_class(self, boxes: Tensor, scores: Tensor, rows: Tensor, weight: Tensor | None = None) -> Candidates:
         """One class for each of n boxes [n, 4] from its scores [n, classes], times its weight [n]."""
         self.counted(scores.shape[1])
         numbers = scores.argmax(axis=1)
@@ -56,7 +68,7 @@ class Reading:
         if weight is not None:
             best = best * weight
         kept = np.flatnonzero(best >= self.min_score)
-        return Candidates(self.cornered(boxes[kept]), best[kept], numbers[kept])
+        return Candidates(self.cornered(boxes[kept]), best[kept], numbers[kept], rows[kept])
 
     def counted(self, classes: int) -> None:
         """TaskError 2006 if the network knows another number of classes than there are labels."""
@@ -68,19 +80,60 @@ class Reading:
 def yolov5(outputs: Mapping[str, Tensor], r: Reading) -> Candidates:
     """[1, n, 5 + classes]: centre, size, objectness, class scores; pixels of the input, scores after sigmoid."""
     rows = finite(r.take(outputs, "rows", 2), r.names["rows"])
-    rows = rows[rows[:, 4] >= r.min_score]  # no class can lift what is no object
-    return r.best_class(rows[:, :4], rows[:, 5:], rows[:, 4])
+    kept = np.flatnonzero(rows[:, 4] >= r.min_score)  # no class can lift what is no object
+    rows = rows[kept]
+    return r.best_class(rows[:, :4], rows[:, 5:], kept, rows[:, 4])
 
 
 def yolov8(outputs: Mapping[str, Tensor], r: Reading) -> Candidates:
-    """[1, 4 + classes, n]: box, class scores; pixels of the input, scores after sigmoid."""
+    """[1, 4 + classes (+ extra), n]: box, class scores; pixels of the input, scores after sigmoid."""
     columns = finite(r.take(outputs, "rows", 2), r.names["rows"])
-    r.counted(columns.shape[0] - 4)
-    scores = columns[4:]
+    r.counted(columns.shape[0] - 4 - r.extra)
+    scores = columns[4 : 4 + r.labels]
     numbers = scores.argmax(axis=0)
     best = np.take_along_axis(scores, numbers[np.newaxis], axis=0)[0]
     kept = np.flatnonzero(best >= r.min_score)
-    return Candidates(r.cornered(columns[:4, kept].T), best[kept], numbers[kept])
+    return Candidates(r.cornered(columns[:4, kept].T), best[kept], numbers[kept], kept)
+
+
+def yolov8_grid(outputs: Mapping[str, Tensor], r: Reading) -> Candidates:
+    """One [1, 4 * bins + classes, height, width] for each stride: how far the four sides are, as a distribution over
+    0, 1, 2… cells (distribution focal loss), then class logits; the centre is that of the cell."""
+    found = [_cells(finite(r.take({name: tensor}, name, 3), name), r) for name, tensor in outputs.items()]
+    boxes, scores, numbers = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    return Candidates(boxes, scores, numbers, np.arange(len(boxes)))
+
+
+def _cells(planes: Tensor, r: Reading) -> tuple[Tensor, Tensor, Tensor]:
+    """Boxes, scores and classes of one stride."""
+    channels, height, width = planes.shape
+    bins, rest = divmod(channels - r.labels, 4)
+    if rest or not 2 <= bins <= MOST_BINS or r.height % height or r.height * width != r.width * height:
+        text = f"an output has {channels} channels of {width} x {height}, which are no distances and scores"
+        raise TaskError(Code.MODEL_MISMATCH, f"{text} of {r.labels} classes; compare task.classes with the model")
+    logits = planes[4 * bins :].reshape(r.labels, -1)
+    numbers = logits.argmax(axis=0)
+    best = np.take_along_axis(logits, numbers[np.newaxis], axis=0)[0]
+    kept = np.flatnonzero(best >= r.least)
+    parts = planes[: 4 * bins].reshape(4, bins, -1)[:, :, kept].astype(np.float64)
+    parts = np.exp(parts - parts.max(axis=1, keepdims=True))
+    far = (parts * np.arange(bins)[:, np.newaxis]).sum(axis=1) / parts.sum(axis=1)
+    centre = np.stack((kept % width, kept // width)) + 0.5
+    boxes = np.concatenate((centre - far[:2], centre + far[2:])).T * (r.height // height)
+    return boxes, _sigmoid(best[kept]), numbers[kept]
+
+
+def end2end(outputs: Mapping[str, Tensor], r: Reading) -> Candidates:
+    """[1, n, 6 (+ extra)]: box, score, class number; pixels of the input, nothing told twice."""
+    rows = finite(r.take(outputs, "rows", 2), r.names["rows"])
+    if rows.shape[1] != ROW + r.extra:
+        text = f"a row of the network has {rows.shape[1]} numbers, not {ROW + r.extra}"
+        raise TaskError(Code.OUTPUT_INVALID, text)
+    kept = np.flatnonzero(rows[:, 4] >= r.min_score)
+    numbers = np.rint(rows[kept, 5]).astype(np.int64)
+    if np.any(numbers != rows[kept, 5]):
+        raise TaskError(Code.OUTPUT_INVALID, "the network named a class that is no whole number")
+    return Candidates(r.cornered(rows[kept, :4]), rows[kept, 4], numbers, kept)
 
 
 def yolox_grid(outputs: Mapping[str, Tensor], r: Reading) -> Candidates:
@@ -94,7 +147,7 @@ def yolox_grid(outputs: Mapping[str, Tensor], r: Reading) -> Candidates:
     rows, grids, steps = rows[kept], grids[kept], steps[kept]
     centre = (rows[:, :2] + grids) * steps
     size = np.exp(np.minimum(rows[:, 2:4], _LARGEST)) * steps
-    return r.best_class(np.concatenate((centre, size), axis=1), rows[:, 5:], rows[:, 4])
+    return r.best_class(np.concatenate((centre, size), axis=1), rows[:, 5:], kept, rows[:, 4])
 
 
 def detr(outputs: Mapping[str, Tensor], r: Reading) -> Candidates:
@@ -106,10 +159,9 @@ def detr(outputs: Mapping[str, Tensor], r: Reading) -> Candidates:
     elif r.background == "first":
         logits = logits[:, 1:]
     r.counted(logits.shape[1])
-    least = -math.inf if r.min_score <= 0 else math.inf if r.min_score >= 1 else _logit(r.min_score)
-    query, number = np.nonzero(logits >= least)
+    query, number = np.nonzero(logits >= r.least)
     size = np.array((r.width, r.height) * 2, np.float32)
-    return Candidates(r.cornered(boxes[query] * size), _sigmoid(logits[query, number]), number)
+    return Candidates(r.cornered(boxes[query] * size), _sigmoid(logits[query, number]), number, query)
 
 
 def boxes(outputs: Mapping[str, Tensor], r: Reading) -> Candidates:
@@ -144,7 +196,7 @@ def _chosen(rows: Tensor, scores: Tensor, numbers: Tensor, r: Reading) -> Candid
     whole = np.rint(numbers[kept]).astype(np.int64) - (r.background == "first")
     if r.background == "first":
         kept, whole = kept[whole >= 0], whole[whole >= 0]
-    return Candidates(r.cornered(rows[kept]), scores[kept], whole)
+    return Candidates(r.cornered(rows[kept]), scores[kept], whole, kept)
 
 
 def _grid(width: int, height: int) -> tuple[Tensor, Tensor]:
@@ -159,10 +211,6 @@ def _grid(width: int, height: int) -> tuple[Tensor, Tensor]:
 
 def _sigmoid(values: Tensor) -> Tensor:
     return np.asarray(1 / (1 + np.exp(-values.astype(np.float64))))
-
-
-def _logit(score: float) -> float:
-    return math.log(score / (1 - score))
 
 
 Reader = Callable[[Mapping[str, Tensor], Reading], Candidates]
@@ -188,6 +236,7 @@ _QUERIES = (("boxes", ("dets", "pred_boxes")), ("scores", ("labels", "logits", "
 FORMATS: Mapping[str, Format] = {
     "yolov5": Format(yolov5, ROWS, True, True, "letterbox"),
     "yolov8": Format(yolov8, ROWS, True, True, "letterbox"),
+    "yolov8_grid": Format(yolov8_grid, (), False, True, "letterbox"),
     "yolox": Format(yolov5, ROWS, True, True, "letterbox_corner"),
     "yolox_grid": Format(yolox_grid, ROWS, True, True, "letterbox_corner"),
     "detr": Format(detr, _QUERIES, True, False, "stretch"),
@@ -206,3 +255,21 @@ FORMATS: Mapping[str, Format] = {
     ),
     "detection_output": Format(detection_output, ROWS, False, False, "stretch"),
 }
+TURNED: Mapping[str, Format] = {
+    "yolov8": FORMATS["yolov8"],
+    "end2end": Format(end2end, ROWS, True, False, "letterbox"),
+}
+"""Of oriented boxes."""
+POINTED: Mapping[str, Format] = {
+    "yolov8": FORMATS["yolov8"],
+    "end2end": Format(end2end, ROWS, False, False, "letterbox"),
+}
+"""Of keypoints."""
+_MASKS = (("masks", ("masks", "pred_masks")),)
+MASKED: Mapping[str, Format] = {
+    "yolov8": FORMATS["yolov8"],
+    "end2end": Format(end2end, ROWS, False, False, "letterbox"),
+    "detr": Format(detr, _QUERIES + _MASKS, True, False, "stretch"),
+    "boxes": Format(boxes, _PARTS + _MASKS, False, False, "stretch", "first"),
+}
+"""Of instance segmentation."""

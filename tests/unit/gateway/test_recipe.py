@@ -61,7 +61,7 @@ def test_a_good_recipe(folder: Path) -> None:
         ("number: 1", "nummer: 1", "2:1: nummer: is not a known key; did you mean number?"),
         ("recipe: bracket", "recipe: ../x", "1:1: recipe: '../x' is not allowed here; use letters"),
         ("recipe: bracket", "recipe: 5", "1:1: recipe: 5 does not fit; write text, in quotes"),
-        ("kind: detect", "kind: detct", "4:1: task: kind 'detct' is not known; use one of detect, classify, anomaly"),
+        ("kind: detect", "kind: detct", "4:1: task: kind 'detct' is not known; use one of detect, "),
         ("format: end2end", "format: end-to-end", "task.format: 'end-to-end' is not allowed, did you mean end2end"),
         ("min_score: 0.25", "min_score: 25", "task.min_score: 25 is too large; the most allowed is 1"),
         ("min_score: 0.5", "min_score: '0.5'", "rules[0].when.min_score: '0.5' does not fit; write a number"),

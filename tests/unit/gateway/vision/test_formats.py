@@ -174,7 +174,7 @@ def test_what_stays_does_not_overlap_and_what_goes_does(some: list[tuple[int, ..
     some.sort(key=lambda row: -row[4])
     table = np.array(some, np.float64).reshape(-1, 6)
     table[:, 2:4] += table[:, :2] + 1
-    kept = without_overlaps(Candidates(table[:, :4], table[:, 4], table[:, 5]), 0.5)
+    kept = without_overlaps(Candidates(table[:, :4], table[:, 4], table[:, 5], np.arange(len(table))), 0.5)
     rows = [tuple(row) for row in np.column_stack((kept.boxes, kept.scores, kept.classes))]
     for index, row in enumerate(rows):
         assert all(iou(row, other) <= 0.5 or row[5] != other[5] for other in rows[:index])
@@ -286,3 +286,52 @@ def test_a_family_brings_its_way_of_resizing() -> None:
     assert make_task(settings(format="yolov8", resize="stretch"), info(shapes)).resize == "stretch"
     assert make_task(settings(format="end2end"), info({"o": (1, 300, 6)})).resize == "stretch"
     assert make_task(settings(), info({"o": (1, 300, 6)}, author="Ultralytics")).resize == "letterbox"
+
+
+# ---------------------------------------------------------------- heads as they are before any decoding
+
+
+def heads(labels: int = 2, bins: int = 4) -> dict[str, Any]:
+    """Three strides of an input of 320 x 256; whatever is not set scores nothing."""
+    made = {}
+    for stride in (8, 16, 32):
+        planes = np.zeros((1, 4 * bins + labels, 256 // stride, 320 // stride), np.float32)
+        planes[0, 4 * bins :] = -9
+        made[f"stride{stride}"] = planes
+    return made
+
+
+def cell(planes: np.ndarray, row: int, column: int, bins: tuple[tuple[float, ...], ...], logits: list[float]) -> None:
+    planes[0, :, row, column] = [*(np.log(np.maximum(bins, 1e-30)).ravel()), *logits]
+
+
+def test_distances_are_the_means_of_their_distributions() -> None:
+    outputs = heads()
+    one, half = (0, 1, 0, 0), (0.5, 0.5, 0, 0)
+    far = (0, 0, 0.25, 0.75)  # 2.75 cells
+    cell(outputs["stride8"], 6, 12, (one, half, far, one), [-9, logit(0.72)])
+    cell(outputs["stride32"], 3, 5, (one, one, one, one), [logit(0.45), -9])
+    found = seen(settings(format="yolov8_grid"), outputs)
+    assert found == [
+        ("burr", 0.72, (92, 48, 122, 60)),  # centre of the cell 100, 52; strides of 8
+        ("scratch", 0.45, (144, 80, 208, 144)),
+    ]
+    cell(outputs["stride8"], 6, 13, (one, half, far, one), [-9, logit(0.7)])
+    assert len(seen(settings(format="yolov8_grid", max_overlap=0.5), outputs)) == 2, "overlaps are told once"
+
+
+@pytest.mark.parametrize(
+    ("outputs", "code"),
+    [
+        (heads(labels=3), Code.MODEL_MISMATCH),
+        (heads(bins=1), Code.MODEL_MISMATCH),
+        ({"a": np.zeros((1, 18, 32, 30), np.float32)}, Code.MODEL_MISMATCH),
+        ({"a": np.zeros((1, 18, 32), np.float32)}, Code.MODEL_MISMATCH),
+        ({"a": np.full((1, 18, 32, 40), np.nan, np.float32)}, Code.OUTPUT_INVALID),
+        ({"a": np.full((1, 18, 32, 40), np.inf, np.float32)}, Code.OUTPUT_INVALID),
+    ],
+)
+def test_heads_of_another_shape_are_a_fault(outputs: dict[str, Any], code: Code) -> None:
+    with pytest.raises(TaskError) as refused:
+        seen(settings(format="yolov8_grid"), outputs)
+    assert refused.value.code is code
