@@ -27,6 +27,7 @@ help:
 	@echo 'make format   let ruff rewrite the sources'
 	@echo 'make bench    run the benchmarks                      (ARGS="--help")'
 	@echo 'make train    train the demo model, in .venv-train    (OUT=build/model ARGS="--help")'
+	@echo 'make train-pitting|train-anomaly    train the other recipes (OUT=build/model PICTURES=folder, for pitting)'
 	@echo 'make lock     resolve requirements/*.txt anew, with hashes'
 	@echo 'make extras   install the optional packages too: OpenVINO'
 	@echo 'make venv     build .venv; the others do it when it is needed'
@@ -86,6 +87,13 @@ bench: $(VENV)/.installed
 train: .venv-train/.installed
 	@.venv-train/bin/python -m simulators.training --out $(OUT) $(ARGS)
 
+# PICTURES: a folder of BSData with its manifest.json.
+train-pitting: .venv-train/.installed
+	@.venv-train/bin/python -m simulators.training.pitting $(PICTURES) --out $(OUT) $(ARGS)
+
+train-anomaly: .venv-train/.installed
+	@.venv-train/bin/python -m simulators.training.anomaly configs/recipes/bracket/model.onnx --out $(OUT) $(ARGS)
+
 # A venv of its own: torch is larger than all the rest together. requirements/train.in says why it has no hash.
 .venv-train/.installed: requirements/train.txt requirements/torch.txt pyproject.toml
 	@$(CHECK_PYTHON)
@@ -114,4 +122,4 @@ clean:
 	rm -rf .venv .venv-train .venv-lock build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help venv extras demo test soak lint types format bench train lock clean
+.PHONY: help venv extras demo test soak lint types format bench train train-pitting train-anomaly lock clean

@@ -23,12 +23,17 @@ def export(detector: Detector, path: Path, size: tuple[int, int], notes: dict[st
     _fold(ready)
     with torch.no_grad():
         ready.stem[0][0].weight.div_(255.0)  # bytes in, so no pass over the picture for it
+    write(EndToEnd(ready), path, size, "detections", _metadata() | notes)
+
+
+def write(network: nn.Module, path: Path, size: tuple[int, int], output: str, metadata: dict[str, str]) -> None:
+    """Write a network that takes one picture of (width, height), uint8 [1, h, w, 3] BGR, as `path`."""
     picture = torch.zeros(1, size[1], size[0], 3, dtype=torch.uint8)
     program = torch.onnx.export(
-        EndToEnd(ready),
+        network.eval(),
         (picture,),
         input_names=["image"],
-        output_names=["detections"],
+        output_names=[output],
         opset_version=OPSET,
         dynamo=True,
         external_data=False,
@@ -36,7 +41,7 @@ def export(detector: Detector, path: Path, size: tuple[int, int], notes: dict[st
     )
     model = program.model_proto
     _strip(model)
-    onnx.helper.set_model_props(model, _metadata() | notes)
+    onnx.helper.set_model_props(model, {"input_layout": "nhwc", "input_color": "bgr"} | metadata)
     onnx.checker.check_model(model, full_check=True)
     path.write_bytes(model.SerializeToString())
 
@@ -46,8 +51,6 @@ def _metadata() -> dict[str, str]:
         "task": "detect",
         "format": "end2end",
         "names": json.dumps({str(index): name for index, name in enumerate(LABELS)}),
-        "input_layout": "nhwc",
-        "input_color": "bgr",
         "author": "the gateway project",
         "license": "Apache-2.0",
         "description": "Finds scratches, burrs and missing holes on the rendered demo bracket; no use on real parts.",
