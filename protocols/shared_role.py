@@ -25,7 +25,7 @@ from protocols.vision_role import VisionRole
 _DIALOGUE = (
     "settings", "results", "commands", "monitor", "newest_result_seq", "missed", "_last", "_unseen", "_enabled",
     "_before", "_baseline_code", "_trigger_phase", "_trigger_seq_ack", "_trigger_refused", "_missed_bit", "_overrun",
-    "_exposure_done", "_settled", "_settling", "_forgotten",
+    "_exposure_done", "_settled", "_settling", "_forgotten", "_zeros",
 )  # fmt: skip
 """What VisionRole remembers of the one it talks with; all else it remembers is the station's."""
 
@@ -135,6 +135,7 @@ class SharedRole(VisionRole):
             "_settled": 0.0,
             "_settling": False,
             "_forgotten": False,
+            "_zeros": False,
         }
 
     def _was_absent(self, absence: Absence) -> None:

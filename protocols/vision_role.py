@@ -60,6 +60,8 @@ class VisionRole:
         self._deferred: tuple[int, int] | None = None
         self._settled = 0.0
         self._settling = self._forgotten = False
+        self._zeros = False
+        """All words were zero, and Enable has not been 1 since: no PLC has seen Ready meanwhile."""
 
     # ------------------------------------------------------------ inputs
 
@@ -135,8 +137,8 @@ class VisionRole:
         if not self._open.end(cycle):
             return []
         if self._last is not None and self._last.cycle == cycle:
-            self._last = None if self._forgotten else replace(self._last, result=result)
-            self._forgotten = False
+            self._last = replace(self._last, result=result)
+            self._drop_forgotten()
         actions = self.offer(result, now)
         if not self._open and self._deferred is not None:
             token, param = self._deferred
@@ -218,6 +220,10 @@ class VisionRole:
             self._forget(now, actions)
         self.commands.seen = c.command_seq
         self._enabled = self.settings.always_enabled or bool(c.control & _ENABLE)
+        if self._zeros and not c.blank:
+            self._forgotten = self._forgotten and not self._stands_again(c)
+        self._zeros = self._zeros and c.blank and not self._enabled
+        self._drop_forgotten()
         self._trigger_phase = TriggerPhase.HELD if c.control & _TRIGGER else TriggerPhase.IDLE
         if self.results.ack_seq(c.result_ack_seq, now):
             actions.append(hs.Acknowledged(c.result_ack_seq))
@@ -256,6 +262,8 @@ class VisionRole:
             # A counter that wraps to 0 asks for a part that would silently be missed: say no aloud.
             self._trigger_seq_ack = 0
             self._refuse(0, Code.OUT_OF_ORDER, actions)
+        self._zeros = self._zeros and not self._enabled
+        self._drop_forgotten()
 
     def _enable(self, enabled: bool, actions: list[hs.Action]) -> None:
         if self._enabled and not enabled and self.settings.fault_on_disable:
@@ -280,8 +288,8 @@ class VisionRole:
     # ------------------------------------------------------------ triggers
 
     def _sequence_trigger(self, b: Command, c: Command, now: float, actions: list[hs.Action]) -> None:
-        if self._is_repeat(seq := c.trigger_seq, c):
-            self._repeat(c, now, actions)
+        if self._is_repeat(seq := c.trigger_seq, c) and (not self._zeros or self._stands_again(c)):
+            self._repeat(c, now, actions, first_sight=self._zeros)
         else:
             actions += hs.skipped(self._trigger_seq_ack, seq)
             self._trigger_seq_ack = seq
@@ -328,6 +336,8 @@ class VisionRole:
 
     def _refusal(self, now: float) -> Code:
         reason, last = self._reason(), self._accepted_at
+        if reason is Code.NONE and self._zeros:
+            return Code.NOT_ENABLED  # it came with Enable, before Ready could be seen
         if reason is Code.NONE and last is not None and now - last < self.settings.min_trigger_interval:
             return Code.TOO_FAST
         return reason
@@ -356,14 +366,30 @@ class VisionRole:
         if not self.results.holds(result.result_seq) and not (taken and first_sight):
             actions += self._queue(result, now, taken=taken)
 
+    def _stands_again(self, c: Command) -> bool:
+        """After zeros: this is the block of before, whose outcome the PLC has taken, or is shown, or will be."""
+        if self._last is None or not self._is_repeat(c.trigger_seq, c):
+            return False
+        result = self._last.result
+        if result is None:
+            return True
+        return self._enabled and (c.result_ack_seq == result.result_seq or self.results.holds(result.result_seq))
+
     def _forget(self, now: float, actions: list[hs.Action]) -> None:
-        """The PLC started anew: its numbers begin again, so an old number is a new part once the open one has ended."""
+        """The PLC started anew: its numbers begin again, so an old number is a new part once the open one has ended.
+
+        Or a block of words was lost, and the program behind it goes on: then the block stands again as it stood, with
+        Enable and number in one, where a PLC that starts waits for Ready. So the number is kept until Enable is seen.
+        """
         actions += [hs.Restarted()] if self._cycle else []
-        self._forgotten = bool(self._open)
-        self._last = self._last if self._open else None
+        self._forgotten = self._zeros = True
         self._trigger_seq_ack = 0
         self._trigger_refused = Code.NONE
         self.monitor.reset(now)
+
+    def _drop_forgotten(self) -> None:
+        if self._forgotten and not self._zeros and not self._open:
+            self._last, self._forgotten = None, False
 
     # ------------------------------------------------------------ command channel
 

@@ -175,6 +175,12 @@ class Handshake(RuleBasedStateMachine):
         self.world.plc = PlcRole(self.world.style, timeout=1.0)
         self.world.plc_writes(Command())
 
+    @rule()
+    def command_block_lost(self) -> None:
+        """All words zero, and the program that writes them goes on: its next write brings the whole block again."""
+        self.world.rude = True
+        self.world.plc_writes(Command())
+
     @rule(bits=st.integers(0, 63), seq=st.sampled_from([0, 1, 2, 65535]), ack=st.integers(0, 9))
     def rude_write(self, bits: int, seq: int, ack: int) -> None:
         """Bits in any order, numbers out of the air; under a part id that no honest request uses."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from protocols import handshake as hs
 from protocols.faults import Code
 from protocols.handshake import CycleSettings, Last, VisionState
@@ -201,6 +203,65 @@ def test_zeros_of_another_master_in_mid_cycle_make_no_second_inspection(bench: B
     assert [a for a in bench.write() if isinstance(a, hs.Accepted)] == []
     bench.finish(request.cycle, 1)
     assert bench.out.status.pending == 1
+
+
+def lose_the_block(bench: Bench) -> Command:
+    """All words become zero; returns the block as it stood."""
+    standing, bench.plc = bench.plc, Command()
+    bench.write()
+    return standing
+
+
+def accepted(actions: list[hs.Action]) -> list[hs.Accepted]:
+    return [action for action in actions if isinstance(action, hs.Accepted)]
+
+
+@pytest.mark.parametrize("relinked", [False, True])
+@pytest.mark.parametrize("taken", [False, True])
+def test_c13_a_block_that_stands_again_as_it_stood_asks_for_nothing(bench: Bench, taken: bool, relinked: bool) -> None:
+    """A PLC's server starts anew with zeros while its program goes on and writes all of it again."""
+    bench.finish(bench.trigger(3, part=3).cycle, 3, part=3)
+    if taken:
+        bench.write(result_ack_seq=1)
+    if relinked:
+        bench.role.resync(bench.now)
+    bench.plc = lose_the_block(bench)
+    assert accepted(bench.write(plc_heartbeat=7)) == []
+    assert bench.bit(StatusBit.RESULT_VALID) is not taken
+    assert (bench.out.result.result_seq, bench.out.status.newest_result_seq) == (1, 1)
+    assert (bench.out.status.trigger_seq_ack, bench.out.status.missed) == (3, 0)
+    assert bench.trigger(4, part=4).trigger_seq == 4
+
+
+def test_c13_a_result_that_came_while_the_block_was_lost_is_the_only_one(bench: Bench) -> None:
+    request = bench.trigger(3, part=3)
+    standing = lose_the_block(bench)
+    bench.finish(request.cycle, 3, part=3)
+    bench.plc = standing
+    assert accepted(bench.write()) == []
+    assert (bench.out.result.result_seq, bench.out.status.pending) == (1, 1)
+    bench.write(result_ack_seq=1)
+    assert bench.out.status.pending == 0
+
+
+@pytest.mark.parametrize("fields", [{"trigger_seq": 1}, {"trigger_seq": 2}, {"control": ON | Control.TRIGGER}])
+def test_c13_a_trigger_that_comes_with_enable_after_zeros_is_refused(bench: Bench, fields: dict[str, int]) -> None:
+    """Ready was 0 all the time: neither is an old outcome shown to a PLC that may be a new one, nor a part judged twice."""
+    bench.finish(bench.trigger(1).cycle, 1)
+    bench.write(result_ack_seq=1)
+    lose_the_block(bench)
+    seq = fields.get("trigger_seq", 1)
+    assert refusals(bench.write(**{"control": ON, **fields})) == [(seq, Code.NOT_ENABLED)]
+    assert not bench.bit(StatusBit.RESULT_VALID)
+    bench.write(control=ON, trigger_seq=0)
+    assert bench.bit(StatusBit.READY)
+    assert bench.trigger(1).trigger_seq == 1, "a new part: its number began again"
+
+
+def test_zeros_where_enable_always_counts_close_nothing() -> None:
+    bench = Bench(CycleSettings(always_enabled=True))
+    bench.write()
+    assert accepted(bench.role.trigger(hs.OwnTrigger(part_id=5), bench.now))
 
 
 def test_command_during_another_is_served_after_it(bench: Bench) -> None:
