@@ -8,6 +8,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, Self
 
 from asyncua import Server, ua
@@ -18,6 +19,7 @@ from asyncua.server.subscription_service import SubscriptionService
 from asyncua.server.user_managers import UserManager
 from typing_extensions import override
 
+from simulators import standard_space
 from simulators.carriers import CarrierError
 from simulators.cnc import Cnc
 from simulators.cnc_nodes import OBJECTS, OWN, SINUMERIK, TYPES, UA, Id, Node, nodes
@@ -318,6 +320,10 @@ class _Control(InternalServer):
         if external and len(self._external_sessions) >= self.owner.limits.sessions:
             raise ua.uaerrors.BadTooManySessions
         return super().create_session(name, user, external)
+
+    @override
+    async def load_standard_address_space(self, shelf_file: Path | None = None) -> None:
+        await standard_space.load(self, super().load_standard_address_space)
 
 
 class _Subscriptions(SubscriptionService):

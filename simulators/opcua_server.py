@@ -19,12 +19,12 @@ from typing import Any
 from asyncua import Node, Server, ua
 from asyncua.common.utils import ServiceError
 from asyncua.crypto.permission_rules import User, UserRole
-from asyncua.server.address_space import AttributeValue, NodeData
 from asyncua.server.internal_server import InternalServer
 from asyncua.server.internal_session import InternalSession
 from asyncua.server.uaprocessor import UaProcessor
 from typing_extensions import override
 
+from simulators import standard_space
 from simulators.opcua_block import DB, MEMBERS
 
 SIEMENS = "http://www.siemens.com/simatic-s7-opcua"
@@ -236,22 +236,6 @@ def _text_id(text: str, index: int) -> ua.NodeId:
     return ua.NodeId(ua.String(text), ua.Int16(index))
 
 
-_standard: dict[ua.NodeId, NodeData] = {}
-"""Namespace 0 as asyncua builds it, once for each process."""
-
-
-def _copied(nodes: Mapping[ua.NodeId, NodeData]) -> dict[ua.NodeId, NodeData]:
-    """The same nodes with references and values of their own."""
-    found = {}
-    for nodeid, node in nodes.items():
-        copy = found[nodeid] = NodeData(nodeid)
-        copy.references, copy.call = list(node.references), node.call
-        copy.attributes = {
-            key: AttributeValue(held.value) for key, held in node.attributes.items() if held.value is not None
-        }
-    return found
-
-
 class _Login:
     """asyncua's question who somebody is."""
 
@@ -285,11 +269,7 @@ class _Inside(InternalServer):
 
     @override
     async def load_standard_address_space(self, shelf_file: Path | None = None) -> None:
-        """A copy of the one that this process has built before: a restart must not take a second and a half."""
-        if not _standard:
-            await super().load_standard_address_space()
-            _standard.update(_copied(self.aspace._nodes))
-        self.aspace._nodes = _copied(_standard)
+        await standard_space.load(self, super().load_standard_address_space)
 
     @override
     def create_session(self, name: str, user: User | None = None, external: bool = False) -> InternalSession:

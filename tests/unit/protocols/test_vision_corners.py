@@ -246,7 +246,7 @@ def test_c13_a_result_that_came_while_the_block_was_lost_is_the_only_one(bench: 
 
 @pytest.mark.parametrize("fields", [{"trigger_seq": 1}, {"trigger_seq": 2}, {"control": ON | Control.TRIGGER}])
 def test_c13_a_trigger_that_comes_with_enable_after_zeros_is_refused(bench: Bench, fields: dict[str, int]) -> None:
-    """Ready was 0 all the time: neither is an old outcome shown to a PLC that may be a new one, nor a part judged twice."""
+    """Ready was 0 all the time. No old outcome is shown to a PLC that may be a new one, and no part is judged twice."""
     bench.finish(bench.trigger(1).cycle, 1)
     bench.write(result_ack_seq=1)
     lose_the_block(bench)
