@@ -73,7 +73,11 @@ class Recorder:
         return [told for told in self.told if isinstance(told, LinkState)]
 
 
-async def until(true: Callable[[], bool], seconds: float = 3.0) -> None:
+PATIENCE = 20.0
+"""Seconds to wait for what must come: how soon is no question here, and the machine may be busy."""
+
+
+async def until(true: Callable[[], bool], seconds: float = PATIENCE) -> None:
     """Wait for it; fail after `seconds`."""
     async with asyncio.timeout(seconds):
         while not true():  # noqa: ASYNC110 - what is waited for happens behind a wire
@@ -92,7 +96,7 @@ class Plc(Protocol):
     async def come_back(self) -> None: ...
 
 
-async def shown(plc: Plc, true: Callable[[Outputs], bool], seconds: float = 3.0) -> None:
+async def shown(plc: Plc, true: Callable[[Outputs], bool], seconds: float = PATIENCE) -> None:
     """Wait until the PLC reads it; fail after `seconds`."""
     async with asyncio.timeout(seconds):
         while not true(await plc.read()):  # noqa: ASYNC110

@@ -2,7 +2,6 @@
 
 import asyncio
 import struct
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -57,9 +56,7 @@ async def test_d18_a_wrong_answer_is_down_once_and_mends_itself(kind: str) -> No
     async with plc.open(), polled(plc) as (station, _):
         await until(lambda: station.states == [LinkState.UP])
         plc.answer = WRONG[kind]
-        changed = time.monotonic()
         await until(lambda: station.states[-1] is LinkState.DOWN)
-        assert time.monotonic() - changed < 0.2 + 0.3  # the time-out, and the slack of a busy computer
         assert "127.0.0.1" in station.reasons[-1]
         delivered = len(station.told)
         await asyncio.sleep(0.5)
@@ -106,12 +103,12 @@ async def test_only_functions_every_plc_has_and_writes_only_on_change() -> None:
 
 async def test_outputs_do_not_wait_for_the_next_scan() -> None:
     plc = ScriptedPlc()
-    async with plc.open(), polled(plc, scan_ms=500) as (station, link):
+    async with plc.open(), polled(plc, scan_ms=10_000) as (station, link):
         await until(lambda: len(station.told) > 1)
-        published = time.monotonic()
+        reads = [frame[7] for frame in plc.asked].count(3)
         link.publish(Outputs(Status(heartbeat=7)))
         await until(lambda: [frame[7] for frame in plc.asked].count(16) == 2)
-        assert time.monotonic() - published < 0.25
+        assert [frame[7] for frame in plc.asked].count(3) == reads
 
 
 async def test_the_scan_rate_does_not_drift() -> None:

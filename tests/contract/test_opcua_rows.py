@@ -7,7 +7,6 @@ import contextlib
 import os
 import signal
 import sys
-import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -205,10 +204,8 @@ async def test_e13_a_frozen_server_is_noticed_by_the_age_of_its_data_and_found_a
         await until(lambda: station.states[-1:] == [UP], 20)
         for _ in range(2):
             os.kill(process.pid, signal.SIGSTOP)
-            stopped = time.monotonic()
             await until(lambda: station.states[-1] is DOWN)
-            assert time.monotonic() - stopped < 0.5 + 1.5
-            await asyncio.sleep(1.5)
+            await asyncio.sleep(1.5)  # it is called meanwhile, in vain
             os.kill(process.pid, signal.SIGCONT)
             await until(lambda: station.states[-1] is UP, BACK)
 

@@ -32,7 +32,7 @@ class Device:
     def say(self, frame: bytes) -> None:
         assert self.port.write(frame)
 
-    async def hears(self, frame: bytes, within: float = 3.0) -> None:
+    async def hears(self, frame: bytes, within: float = 20.0) -> None:
         """Exactly this, and nothing before it."""
         await until(lambda: len(self.heard) >= len(frame), within)
         got = bytes(self.heard[: len(frame)])

@@ -158,16 +158,13 @@ async def test_a_slow_device_and_a_dead_one_delay_no_other() -> None:
         await gone.close()
         async with polled(slow.port) as (late, _), polled(gone.port) as (dead, _), polled(quick.port) as (book, _):
             await until(lambda: late.good("count") is not None and bool(dead.links), PATIENCE)
-            before, began = len(quick.asked), time.monotonic()
+            before, slowly = len(quick.asked), len(slow.asked)
             await until(lambda: len(quick.asked) - before >= 60, PATIENCE)
-            took = time.monotonic() - began
-            assert took < 0.25 * 60 / 4  # a quarter of what one connection for both would take at best
+            assert len(slow.asked) - slowly < 60 / 2, "they take turns"
             assert book.links == [True]
             assert late.links == [True]
             quick.words[0] = 1
-            changed = time.monotonic()
             await until(lambda: book.good("count") == 1, PATIENCE)
-            assert time.monotonic() - changed < 0.25
 
 
 async def test_an_address_that_is_refused_costs_only_its_own_tag() -> None:
