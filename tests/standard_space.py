@@ -27,6 +27,9 @@ def shared() -> Iterator[None]:
 
         await standard_space.load(server, first)
 
+    usual = gc.get_threshold()
+    gc.set_threshold(2_000, 10, 20)  # a full collection after a few servers, and not several while each is built
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(InternalServer, "load_standard_address_space", load)
         yield
+    gc.set_threshold(*usual)
