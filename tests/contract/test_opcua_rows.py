@@ -210,6 +210,7 @@ async def test_e13_a_frozen_server_is_noticed_by_the_age_of_its_data_and_found_a
             await until(lambda: station.states[-1] is UP, BACK)
 
 
+@pytest.mark.timeout(180)
 @pytest.mark.parametrize("options", [[], ["--torn-ms", "1", "--moved"], ["--fault", "restart", "--fault-after", "0.3"]])
 async def test_the_simulated_plc_says_that_the_contract_is_kept(tmp_path: Path, options: list[str]) -> None:
     plc = S7Server(port=free_port())
@@ -219,7 +220,7 @@ async def test_the_simulated_plc_says_that_the_contract_is_kept(tmp_path: Path, 
         running(link.run()),
         running(vision.run()),
         plc_process(tmp_path, plc.port, *arguments) as process,
-        asyncio.timeout(50),
+        asyncio.timeout(150),
     ):
         status = await process.wait()
     log = (tmp_path / "plc.log").read_text()
