@@ -15,6 +15,9 @@ PixelFormat = Literal[
 ]  # fmt: skip
 """How a camera hands over its pixels; mono10 and mono12 lie in 16 bits each."""
 Trigger = Literal["software", "hardware", "free"]
+DeviceName = Annotated[str, Field(min_length=1, max_length=255)]
+FeatureName = Annotated[str, Field(max_length=63, pattern="^[A-Za-z][A-Za-z0-9_]*$")]
+IPV4 = r"^(\d{1,3}\.){3}\d{1,3}$"
 
 
 class Settings(BaseModel):
@@ -91,6 +94,74 @@ class TriggeredCamera(RealCamera):
     """With `trigger: hardware`: how much earlier than the PLC's trigger the frame of the wire may arrive."""
 
 
+class GenicamSettings(TriggeredCamera):
+    """What is set of every camera with the standard's features (GenICam SFNC)."""
+
+    trigger_line: Annotated[str, Field(min_length=1, max_length=63)] = "Line1"
+    """With `trigger: hardware`: the camera's input the wire is at, as the camera names it (TriggerSource)."""
+    trigger_edge: Literal["rising", "falling"] = "rising"
+    """With `trigger: hardware`: the edge that exposes."""
+    buffers: int = Field(default=5, ge=2, le=64)
+    """Frames that the driver can hold."""
+    features: Annotated[dict[FeatureName, bool | int | float | str], Field(max_length=64)] = Field(default_factory=dict)
+    """Further features of the camera by their names, set before all else, in this order: `BalanceWhiteAuto: Once`."""
+
+    @property
+    def simulated(self) -> bool:
+        """Whether it is a driver's test camera: results carry the Simulated bit."""
+        return False
+
+
+class GenicamCamera(GenicamSettings):
+    """A camera of any vendor through the vendor's GenTL producer; needs the extra `genicam`."""
+
+    kind: Literal["genicam"] = "genicam"
+    producer: Path | None = None
+    """The vendor's .cti file; without it all in the folders of GENICAM_GENTL64_PATH."""
+    id: DeviceName | None = None
+    """Which camera, as the producer names it; id, serial and model must together fit one."""
+    serial: DeviceName | None = None
+    model: DeviceName | None = None
+
+
+class BaslerCamera(GenicamSettings):
+    """A Basler camera, or pylon's emulated one; needs the extra `basler`."""
+
+    kind: Literal["basler"] = "basler"
+    transport: Literal["any", "gige", "usb", "emulator"] = "any"
+    """Where it is looked for; only `any` and `gige` search the network. The emulator's results carry the Simulated
+    bit."""
+    serial: DeviceName | None = None
+    """Which camera; without serial, name and address the first one found."""
+    name: DeviceName | None = None
+    """The name that a user gave the camera (DeviceUserID)."""
+    address: Annotated[str, Field(pattern=IPV4)] | None = None
+    """Of a GigE camera."""
+    pictures: Path | None = None
+    """With `transport: emulator`: the folder of pictures (png, bmp, tif) that it shows."""
+
+    @property
+    def simulated(self) -> bool:
+        """The emulator is."""
+        return self.transport == "emulator"
+
+
+class AravisCamera(GenicamSettings):
+    """A GigE Vision or USB3 Vision camera through the system's libaravis (apt install libaravis-0.8-0)."""
+
+    kind: Literal["aravis"] = "aravis"
+    address: DeviceName | None = None
+    """The camera's IP address, then no search is sent out; or its name as Aravis shows it; without it the first one
+    found."""
+    interface: Literal["any", "gige", "usb", "fake"] = "any"
+    """Where it is looked for; fake is libaravis' own test camera, whose results carry the Simulated bit."""
+
+    @property
+    def simulated(self) -> bool:
+        """The library's own test camera is."""
+        return self.interface == "fake"
+
+
 class SimulatedCamera(Settings):
     """Renders parts with known defects; results carry the Simulated bit."""
 
@@ -116,5 +187,5 @@ class FolderCamera(Settings):
     """Start again after the last picture; otherwise every further trigger ends as 1002."""
 
 
-AnyCamera = SimulatedCamera | FolderCamera
+AnyCamera = SimulatedCamera | FolderCamera | GenicamCamera | BaslerCamera | AravisCamera
 CameraConfig = Annotated[AnyCamera, Field(discriminator="kind")]

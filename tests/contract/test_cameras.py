@@ -18,9 +18,12 @@ from gateway.vision.camera_settings import FolderCamera, Inject, SimulatedCamera
 from gateway.vision.cameras import Camera, CameraError, Order, make_camera
 from gateway.vision.image import FrameCheck
 from protocols.faults import Code
-from tests.contract.camera_rigs import RIGS, Image, Rig, buffer, come, picture, pictures
+from tests.contract import camera_rigs
+from tests.contract.camera_rigs import Image, Rig, buffer, come, picture, pictures
+from tests.contract.vendor_rigs import VENDOR_RIGS
 from tests.pictures import real_pictures
 
+RIGS = camera_rigs.RIGS | VENDOR_RIGS
 SIZE = (320, 256)
 DESCRIPTORS = Path("/proc/self/fd")
 

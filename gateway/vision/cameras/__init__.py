@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 from gateway.inspection import FrameFacts
-from gateway.vision.camera_settings import AnyCamera, FolderCamera
+from gateway.vision.camera_settings import AnyCamera, AravisCamera, BaslerCamera, FolderCamera, GenicamCamera
 from gateway.vision.frames import Pixels
 from protocols.faults import Code
 
@@ -75,6 +75,10 @@ def make_camera(config: AnyCamera) -> Camera:
         from gateway.vision.cameras.folder import Folder
 
         return Folder(config)
+    if isinstance(config, GenicamCamera | BaslerCamera | AravisCamera):
+        from gateway.vision.cameras.drivers import driven
+
+        return driven(config)
     from gateway.vision.cameras.simulated import Simulated
 
     return Simulated(config)

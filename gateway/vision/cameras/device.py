@@ -13,6 +13,8 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Protocol
 
+import numpy as np
+
 from gateway.inspection import FrameFacts
 from gateway.vision.camera_settings import PixelFormat, RealCamera, TriggeredCamera
 from gateway.vision.cameras import CameraError, Grabbed, Order
@@ -39,6 +41,13 @@ class Arrival:
     pixels: Raw
     format: PixelFormat
     stamp: Stamp
+    broken: str = ""
+    """Why the buffer holds no whole frame: its pixels are used by nobody."""
+
+    @classmethod
+    def broken_by(cls, why: str, stamp: Stamp) -> Arrival:
+        """A buffer that was not filled as it should."""
+        return cls(np.zeros((0, 0), np.uint8), "mono8", stamp, why)
 
 
 class Device(Protocol):
@@ -63,10 +72,10 @@ class Device(Protocol):
 class DeviceCamera:
     """Opens, watches and reopens one `Device`, and pairs its frames with triggers."""
 
-    simulated = False
     exclusive = True
 
-    def __init__(self, device: Device, config: RealCamera) -> None:
+    def __init__(self, device: Device, config: RealCamera, simulated: bool = False) -> None:
+        self.simulated = simulated
         self.frozen_check = config.frozen_check
         self._device = device
         self._config = config
@@ -91,8 +100,12 @@ class DeviceCamera:
         while (found := pump.take(end)) is not None:
             arrival, seen = found
             refusal = seen.refused(since)
-            if refusal is None:
+            if refusal is None and not arrival.broken:
                 return self._deliver(arrival, seen, out)
+            if refusal is None:
+                refusal = Refusal(Code.IMAGE_INVALID, arrival.broken)
+                if self._mode != "free":  # no other frame will come of this trigger
+                    raise CameraError(refusal.code, refusal.text)
         if self._mode != "free" or refusal is not None:
             pump.restart()
         if refusal is not None:
