@@ -27,6 +27,7 @@ BENCHMARKS = {
     "crash": "crash",
     "history": "history",
     "worker": "worker",
+    "cameras": "cameras",
     "tls": "secured",
     "opcua": "opcua",
     "opcua-load": "opcua_load",

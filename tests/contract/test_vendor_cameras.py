@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import logging
 import shutil
 import subprocess
 import sys
@@ -9,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import cv2
@@ -17,7 +20,8 @@ import pytest
 from pydantic import ValidationError
 
 from gateway.vision.camera_settings import AravisCamera, BaslerCamera, GenicamCamera, Region
-from gateway.vision.cameras import CameraError, Order, aravis_library, gvcp, make_camera
+from gateway.vision.cameras import CameraError, Order, aravis_library, basler, gvcp, make_camera
+from gateway.vision.cameras.aravis import CONTROL, Aravis
 from gateway.vision.cameras.basler import Basler
 from gateway.vision.cameras.device import DeviceCamera
 from gateway.vision.cameras.drivers import Driven, discover
@@ -203,6 +207,58 @@ def test_a_basler_camera_that_pylon_calls_removed_is_lost_and_opened_again(tmp_p
         camera.close()
 
 
+def test_an_emulated_camera_is_not_taken_for_a_real_one() -> None:
+    """Where PYLON_CAMEMU is set, a search that names no transport finds it too; its results would not say so."""
+    info = SimpleNamespace(GetDeviceClass=lambda: "BaslerCamEmu")
+    assert not basler.suits(info, BaslerCamera())
+    assert basler.suits(info, BaslerCamera(transport="emulator"))
+    assert basler.suits(SimpleNamespace(GetDeviceClass=lambda: "BaslerUsb"), BaslerCamera())
+
+
+@pytest.mark.parametrize("kind", ["basler", "aravis"])
+def test_a_frame_that_waits_when_the_stream_begins_anew_is_thrown_away(kind: str, tmp_path: Path) -> None:
+    """It belongs to a trigger that has been answered; and the driver has its buffers back."""
+    with contextmanager(PLAYED["aravis" if kind == "aravis" else "basler"])():
+        device: Basler | Aravis
+        if kind == "basler":
+            device = Basler(emulator(shown(tmp_path / "shown"), buffers=2))
+        else:
+            device = Aravis(gige(buffers=2))
+        device.open()
+        try:
+            for _ in range(5):  # more than there are buffers
+                device.fire()
+                wait_until(lambda: waiting(device) > 0)
+                device.restart()
+                assert device.next(0.0) is None
+            device.fire()
+            wait_until(lambda: waiting(device) > 0)
+            arrival = device.next(0.1)
+            assert arrival is not None
+            assert not arrival.broken
+        finally:
+            device.close()
+
+
+def waiting(device: Basler | Aravis) -> int:
+    """Frames that the driver holds ready."""
+    if isinstance(device, Basler):
+        return int(device._camera.NumReadyBuffers.GetValue())
+    into, out = ctypes.c_int(), ctypes.c_int()
+    count = aravis_library.library()._aravis.arv_stream_get_n_buffers
+    count.argtypes = [ctypes.c_void_p, ctypes.POINTER(ctypes.c_int), ctypes.POINTER(ctypes.c_int)]
+    count.restype = None
+    count(device._stream, ctypes.byref(into), ctypes.byref(out))
+    return out.value
+
+
+def wait_until(wanted: Callable[[], bool]) -> None:
+    end = time.monotonic() + 20
+    while not wanted():
+        assert time.monotonic() < end
+        time.sleep(0.002)
+
+
 class Removed:
     """pylon's camera, as it is after its cable was pulled."""
 
@@ -285,6 +341,7 @@ def test_the_producer_s_log_does_not_reach_our_output(capfd: pytest.CaptureFixtu
     refusal(viky(serial="9"))
     with opened(viky()) as camera:
         grab(camera)
+        logging.getLogger("harvesters.core").error("what it says of every lost buffer, with a traceback")
     assert capfd.readouterr() == ("", "")
 
 
@@ -337,6 +394,33 @@ def test_an_address_where_no_camera_answers_is_told_at_once() -> None:
         assert not gvcp.answers(ADDRESS)
         error = refusal(gige())
         assert (error.code, error.text) == (Code.CAMERA_LINK, f"no camera answers at {ADDRESS}")
+
+
+@pytest.mark.parametrize("trigger", ["software", "hardware"])
+def test_a_gige_camera_that_has_given_up_our_control_is_opened_again(trigger: str) -> None:
+    """Out of reach for some seconds, then back: it answers, and will never send a frame."""
+    with fake_camera():
+        settings = gige(trigger=trigger)
+        device = Aravis(settings)
+        camera = DeviceCamera(device, settings)
+        come(camera)
+        try:
+            forget(device)
+            error = loss(camera)
+            assert (error.code, error.lost) == (Code.CAMERA_LINK, True)
+            assert "forgotten us" in error.text
+            come(camera)
+            if trigger == "software":
+                grab(camera)
+        finally:
+            camera.close()
+
+
+def forget(device: Aravis) -> None:
+    lib = aravis_library.library()
+    write = lib._aravis.arv_device_write_register
+    write.argtypes = [ctypes.c_void_p, ctypes.c_uint64, ctypes.c_uint32, ctypes.c_void_p]
+    assert write(lib.call("arv_camera_get_device", device._camera), CONTROL, 0, None)
 
 
 def test_the_library_s_own_camera_shows_no_part() -> None:

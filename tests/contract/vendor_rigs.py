@@ -191,7 +191,8 @@ def gige(**settings: object) -> AravisCamera:
         "roi": Region(width=256, height=128),
         "exposure_us": 3000,
         "frozen_check": False,
-        "features": {"AcquisitionFrameRate": 100.0},
+        # few packets a frame: the played camera must not be kept from its processor for long within one
+        "features": {"AcquisitionFrameRate": 100.0, "ArvGevSCPSPacketSize": 8000},
         "trigger_line": "Line0",
     }
     return AravisCamera.model_validate({**plain, **settings})

@@ -21,7 +21,7 @@ from protocols.faults import Code
 
 CLASSES = {"gige": "BaslerGigE", "usb": "BaslerUsb", "emulator": "BaslerCamEmu"}
 """pylon's device classes: only the transport layer of the one that is named is loaded, and only that one searches."""
-READY_MS = 100
+READY_MS = 500
 """What a camera may take to be ready for its next exposure; a command that comes sooner is lost without a word."""
 NO_NUMBER = 2**64 - 1
 NANOSECONDS = 1_000_000_000
@@ -44,7 +44,7 @@ class Basler:
         info = _wanted(pylon, self._config)
         with _told("cannot be opened"):
             self._camera = pylon.InstantCamera(pylon.TlFactory.GetInstance().CreateFirstDevice(info))
-            if not _suits(self._camera.GetDeviceInfo(), self._config):
+            if not suits(self._camera.GetDeviceInfo(), self._config):
                 refused("only an emulated Basler camera was found; set transport: emulator, or unset PYLON_CAMEMU")
             self._camera.Open()
             self.features = features = _Features(self._camera.GetNodeMap())
@@ -160,10 +160,10 @@ def discover(config: BaslerCamera) -> list[FoundCamera]:
     pylon = _import(config)
     with _told("cannot be searched for"):
         found = pylon.TlFactory.GetInstance().EnumerateDevices([_wanted(pylon, config)])
-        return [_found(info) for info in found if _suits(info, config)]
+        return [_found(info) for info in found if suits(info, config)]
 
 
-def _suits(info: Any, config: BaslerCamera) -> bool:
+def suits(info: Any, config: BaslerCamera) -> bool:
     """An emulated camera is none that was looked for, unless it was named: its results must say so."""
     return config.transport == "emulator" or info.GetDeviceClass() != CLASSES["emulator"]
 

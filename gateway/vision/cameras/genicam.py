@@ -200,7 +200,6 @@ def _import() -> Any:
     except ImportError as error:
         raise missing_package("genicam", "harvesters", error) from error
     # It has a handler of its own that writes to our standard error, tracebacks and all; what matters is raised.
-    logging.getLogger("harvesters").setLevel(logging.CRITICAL)
     logging.getLogger("harvesters.core").setLevel(logging.CRITICAL)
     return core
 
