@@ -6,11 +6,10 @@ import asyncio
 import gc
 import signal
 import sys
-from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from gateway import log as logs  # isort: skip - before structlog: it keeps rich out of the start
 import structlog
@@ -21,6 +20,7 @@ from gateway.config import Loaded, StationConfig
 from gateway.history import History, HistoryError
 from gateway.launch import Launched
 from gateway.lock import DataLock
+from gateway.loop import run as run_loop
 from gateway.recipe import Recipe
 from gateway.station import Station
 from gateway.station_setup import Pictures, Setup
@@ -261,7 +261,7 @@ def _run(loaded: Loaded, spawn: HeadStart) -> None:
     try:
         for warning in loaded.warnings:
             log.warning("doubtful", detail=str(warning))
-        _run_loop(partial(_serve, loaded, boot_id, spawn))
+        run_loop(_serve(loaded, boot_id, spawn))
         log.info("stopped")
     except* Exception as errors:  # noqa: BLE001 - the process's boundary: of what a task group wraps, the user gets one
         raise _first(errors) from None
@@ -275,13 +275,3 @@ def _first(errors: BaseExceptionGroup[BaseException]) -> BaseException:
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     return error
-
-
-def _run_loop(main: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    if sys.platform == "win32":
-        asyncio.run(main())
-        return
-    import uvloop
-
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(main())

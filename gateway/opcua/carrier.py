@@ -16,7 +16,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from gateway import child
+from gateway import child, loop
 from gateway.board import BoardReader
 from gateway.opcua import wire
 from gateway.opcua.channel import Channel, Doorbell, SinkProxy, StationProxy, receive_start
@@ -88,7 +88,7 @@ def main(arguments: Sequence[str], build: Build) -> None:
         start, (bell, *boards) = receive_start(control)
         child.give_way(start.nice)
         child.limit_memory(start.memory_mb)
-        asyncio.run(Carrier(start, boards).serve(control, bell, build))
+        loop.run(Carrier(start, boards).serve(control, bell, build))
     os._exit(0)  # nobody waits for what libraries would tidy up
 
 

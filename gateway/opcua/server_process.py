@@ -65,13 +65,13 @@ class Faces:
         self._server, self._model = server, model
 
     def faces(self, facts: StationFacts, seats: tuple[Seat, ...], on_event: OnEvent) -> Sequence[tuple[Seat, Face]]:
-        """Command's seat is the station's link itself, or one beside it."""
+        """Command's seat is the station's link itself, or one beside it. First comes whose events are waited for."""
         drives = Seat.LINK if Seat.LINK in seats else Seat.VARIABLES
         inner = self._server.server
         settings = MachineSettings(shared=True)
         return (
-            (drives, PlainFace(inner, facts, drives=drives, on_event=on_event)),
             (Seat.MACHINE_VISION, MachineVisionFace(inner, self._model, facts, settings=settings, on_event=on_event)),
+            (drives, PlainFace(inner, facts, drives=drives, on_event=on_event)),
         )
 
     async def run(self) -> None:

@@ -91,8 +91,8 @@ class Connection(OPCUAProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
         self.opened = True
-        if isinstance(transport, asyncio.Transport):
-            transport.set_write_buffer_limits(UNREAD_HIGH)
+        made: Any = transport  # uvloop's is no subclass of asyncio's
+        made.set_write_buffer_limits(UNREAD_HIGH)
 
     def connection_lost(self, ex: BaseException | None) -> None:
         self._listener.forget(self)
@@ -200,7 +200,7 @@ class Connection(OPCUAProtocol):
 
     def abort(self) -> None:
         """End it at once."""
-        if isinstance(self.transport, asyncio.Transport):
+        if self.transport is not None:
             self.transport.abort()
 
     @property

@@ -20,7 +20,7 @@ from protocols.link import LinkState, Station
 from protocols.opcua import compat
 from protocols.opcua.compat import Caller, Role
 from protocols.opcua.compat.names import status
-from protocols.opcua.machine_vision_events import EventMaker
+from protocols.opcua.machine_vision_events import EventMaker, may_wait
 from protocols.opcua.machine_vision_execution import MachineSettings
 from protocols.opcua.machine_vision_identity import configuration
 from protocols.opcua.machine_vision_methods import Methods
@@ -30,7 +30,6 @@ from protocols.opcua.machine_vision_records import (
     Diagnostic,
     Event,
     Grade,
-    ResultReady,
     SafetyReported,
     Told,
 )
@@ -44,6 +43,8 @@ from protocols.station_view import Outcome, Seat, StationFacts
 TURN = 1.0
 """Seconds after which time is looked at again although nothing is due."""
 MOST_SEVERE = 1000
+LINGER = 0.005
+"""Seconds for which an event that may wait waits for one that may not: each message costs both ends half a ms."""
 UNCERTAIN = "UncertainLastUsableValue"
 
 
@@ -75,6 +76,7 @@ class MachineVisionFace:
         self._nodes: SystemNodes | None = None
         self._events: EventMaker | None = None
         self._methods: Methods | None = None
+        self._shown: object = None
 
     async def build(self) -> None:
         """Make its objects, bind its methods; once, before `run`."""
@@ -162,7 +164,7 @@ class MachineVisionFace:
         events = self._machine.take_events()
         for event in events:
             self._tell(event)
-        if any(isinstance(event, ResultReady) for event in events):
+        if not all(map(may_wait, events)):
             compat.publish_now(self._server)
         self._show()
 
@@ -183,8 +185,11 @@ class MachineVisionFace:
         nodes.states(machine.states)
         code = "Good" if machine.status is not None else "BadWaitingForInitialData"
         code = UNCERTAIN if machine.stale else code
-        described = self._structures.system_state(machine.system_state(time.monotonic()), machine.text)
-        nodes.show("SystemState", structure(described), code)
+        shown = (machine.system_state(time.monotonic()), machine.text, machine.seat, code)
+        if shown == self._shown:
+            return
+        self._shown = shown
+        nodes.show("SystemState", structure(self._structures.system_state(*shown[:2])), code)
         nodes.show("Driver", scalar(machine.seat.name, V.String), code)
         nodes.show("StatusText", scalar(machine.text, V.String))
 
@@ -201,7 +206,7 @@ class MachineVisionFace:
             nodes.show("SafetyStateManagement/VisionSafetyTriggered", scalar(event.triggered, V.Boolean))
             nodes.show("SafetyStateManagement/VisionSafetyInformation", scalar(event.information, V.String))
         made = events.make(event)
-        event_id = compat.emit(self._server, nodes.notifiers, made)
+        event_id = compat.emit(self._server, nodes.notifiers, made, wait=LINGER if may_wait(event) else 0.0)
         if isinstance(event, ConditionChanged) and self._methods is not None:
             shown = event.shown
             self._methods.remember(event_id, shown.grade, shown.serial)

@@ -12,7 +12,7 @@ from protocols.opcua import machine_vision_records as records
 from protocols.opcua.compat.names import numeric
 from protocols.opcua.machine_vision_records import ConditionShown, Grade
 from protocols.opcua.machine_vision_structures import Structures, V, array, content, moment, scalar, structure, text
-from protocols.opcua.machine_vision_tables import STATE_NODES, State
+from protocols.opcua.machine_vision_tables import STATE_NODES, State, Transition
 from protocols.opcua.model.install import Model
 from protocols.opcua.model.instances import Instance
 
@@ -72,6 +72,8 @@ class EventMaker:
         self._model, self._system, self._source = model, system, source
         self._structures = Structures(model)
         self._conditions: dict[Grade, Instance] = {}
+        self._bases: dict[tuple[str, str, int], Fields] = {}
+        self._moves: dict[int, Fields] = {}
 
     def conditions(self, instances: Mapping[Grade, Instance]) -> None:
         """Name the condition objects."""
@@ -94,19 +96,24 @@ class EventMaker:
 
     def _changed(self, event: records.StateChanged) -> VisionEvent:
         step = event.transition
-        fields = {
-            "Transition": scalar(text(step.name), V.LocalizedText),
-            "Transition/Id": scalar(self._model.id(step.node), V.NodeId),
-            "Transition/Number": scalar(step.number, V.UInt32),
-            **self._state("FromState", step.source),
-            **self._state("ToState", step.target),
-        }
+        fields = self._moves.get(step.node) or self._moved(step)
         what = f"{step.source.title} → {step.target.title}"
         severity = _QUIET
         if event.kind != "StateChanged":
             severity = SEVERITY[Grade.ERROR] if event.kind == "Error" else _NEWS
             what = event.text or what
         return self._event(f"{event.kind}EventType", AUTOMATIC if step.inner else MACHINE, what, severity, fields)
+
+    def _moved(self, step: Transition) -> Fields:
+        """What every event of a transition says; made once."""
+        self._moves[step.node] = fields = {
+            "Transition": scalar(text(step.name), V.LocalizedText),
+            "Transition/Id": scalar(self._model.id(step.node), V.NodeId),
+            "Transition/Number": scalar(step.number, V.UInt32),
+            **self._state("FromState", step.source),
+            **self._state("ToState", step.target),
+        }
+        return fields
 
     def _state(self, name: str, state: State) -> Fields:
         return {
@@ -202,14 +209,31 @@ class EventMaker:
     # ------------------------------------------------------------ inside
 
     def _event(self, kind: str, place: str, message: str, severity: int, fields: Fields) -> VisionEvent:
-        base = {
+        base = self._bases.get((kind, place, severity)) or self._base(kind, place, severity)
+        return VisionEvent(base | fields | {"Message": scalar(text(message), V.LocalizedText)})
+
+    def _base(self, kind: str, place: str, severity: int) -> Fields:
+        """What all events of one type at one place say; made once."""
+        self._bases[kind, place, severity] = base = {
             "EventType": scalar(self._model.id(kind), V.NodeId),
             "SourceNode": scalar(self._system.id(place), V.NodeId),
             "SourceName": scalar(f"{self._source}/{place}" if place else self._source, V.String),
-            "Message": scalar(text(message), V.LocalizedText),
             "Severity": scalar(severity, V.UInt16),
         }
-        return VisionEvent(base | fields)
+        return base
+
+
+def may_wait(event: records.Event) -> bool:
+    """Only that a job begins, or a remark: nobody acts upon it, and the next event comes soon."""
+    match event:
+        case records.StateChanged(transition=step, kind="StateChanged"):
+            return step.target in (State.SINGLE_EXECUTION, State.CONTINUOUS_EXECUTION)
+        case records.JobEvent(step=records.JobStep.STARTED):
+            return True
+        case records.Told(level=level):
+            return level is not None
+        case _:
+            return False
 
 
 def _name(clause: ua.SimpleAttributeOperand) -> str:

@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import copy
 import logging
+import math
 import time
 import uuid
 from collections.abc import Iterator, Sequence
@@ -25,7 +26,7 @@ from asyncua.server.subscription_service import SubscriptionService
 from protocols.opcua.compat.callers import Role, caller
 from protocols.opcua.compat.calls import bind_method
 from protocols.opcua.compat.names import numeric, status
-from protocols.opcua.compat.rules import rules_of
+from protocols.opcua.compat.rules import Rules, rules_of
 from protocols.opcua.compat.writes import run_now
 
 _log = logging.getLogger(__name__)
@@ -73,11 +74,12 @@ def _above(reference: ua.ReferenceDescription) -> bool:
     return reference.ReferenceTypeId == _SUBTYPE and not reference.IsForward
 
 
-def emit(server: Server, notifiers: Sequence[Node | ua.NodeId], event: Any) -> bytes:
+def emit(server: Server, notifiers: Sequence[Node | ua.NodeId], event: Any, *, wait: float = 0.0) -> bytes:
     """Deliver an event to the subscribers of each notifier, and of Server, once each; returns its EventId.
 
     Synchronous and cheap. EventId, Time, ReceiveTime and LocalTime are filled in where they are missing. A condition
-    (an event with Retain and NodeId) is kept for ConditionRefresh for as long as it says Retain.
+    (an event with Retain and NodeId) is kept for ConditionRefresh for as long as it says Retain. Where events are
+    published at once, this one may wait so many seconds for one that may not.
     """
     rules = rules_of(server)
     service = server.iserver.subscription_service
@@ -88,9 +90,8 @@ def emit(server: Server, notifiers: Sequence[Node | ua.NodeId], event: Any) -> b
         for node in dict.fromkeys([*nodes, _SERVER]):
             for subscription in list(service.subscriptions.values()):
                 _deliver(subscription, node, event)
-    if rules.publish_at_once and not rules.publishing:
-        rules.publishing = True
-        asyncio.get_running_loop().call_soon(_publish_all, server)
+    if rules.publish_at_once:
+        _publish_within(wait, server, rules)
     return bytes(event.EventId)
 
 
@@ -144,7 +145,7 @@ def _enqueue(subscription: InternalSubscription, number: int, event: Any) -> Non
 def publish_now(server: Server) -> None:
     """Publish what waits for subscribers, not at the end of their publishing interval.
 
-    `emit` has it done at the next turn of the loop, once for all that is emitted until then. Nothing happens unless
+    `emit` has it done at a later turn of the loop, once for all that is emitted until then. Nothing happens unless
     the server's rules say publish_at_once.
     """
     if not rules_of(server).publish_at_once:
@@ -155,8 +156,16 @@ def publish_now(server: Server) -> None:
             _publish(subscription)
 
 
-def _publish_all(server: Server) -> None:
-    rules_of(server).publishing = False
+def _publish_within(seconds: float, server: Server, rules: Rules) -> None:
+    loop = asyncio.get_running_loop()
+    due = loop.time() + seconds
+    if due < rules.publish_due:
+        rules.publish_due = due
+        loop.call_later(seconds, _publish_due, server, rules)
+
+
+def _publish_due(server: Server, rules: Rules) -> None:
+    rules.publish_due = math.inf
     publish_now(server)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
@@ -83,8 +84,8 @@ class Rules:
     clear_passwords: bool = True
     """Whether a password is taken where others may read it."""
     publish_at_once: bool = False
-    publishing: bool = False
-    """It will be done at the next turn of the loop."""
+    publish_due: float = math.inf
+    """When that is done next, on the loop's clock."""
     limits: Limits = field(default_factory=Limits)
 
 

@@ -9,7 +9,7 @@ from asyncua import ua
 from asyncua.common.events import Event
 from asyncua.server.internal_subscription import InternalSubscription
 
-from protocols.opcua import compat
+from protocols.opcua import compat, machine_vision
 from protocols.opcua.compat.names import numeric
 from protocols.signals import Command, Judgement
 from tests.contract.machine_vision_rig import (
@@ -67,9 +67,14 @@ def _said(text: str) -> Any:
     return event
 
 
+def one_subscription(bench: Bench) -> InternalSubscription:
+    (subscription,) = bench.server.iserver.subscription_service.subscriptions.values()
+    return subscription
+
+
 async def _asked(bench: Bench) -> None:
     """All that was told has left, and the client has asked for more."""
-    (subscription,) = bench.server.iserver.subscription_service.subscriptions.values()
+    subscription = one_subscription(bench)
     asked: Any = subscription.pub_request_callback
     await met(lambda: bool(asked.__self__._publish_requests) and not subscription._triggered_events)
 
@@ -111,9 +116,9 @@ async def test_the_station_hears_of_a_job_before_its_events_are_made(
         order.append("command")
         command(block)
 
-    def emitted(*arguments: Any) -> bytes:
+    def emitted(*arguments: Any, **more: Any) -> bytes:
         order.append("event")
-        return emit(*arguments)
+        return emit(*arguments, **more)
 
     monkeypatch.setattr(bench.joint, "command", commanded)
     monkeypatch.setattr(compat, "emit", emitted)
@@ -123,6 +128,40 @@ async def test_the_station_hears_of_a_job_before_its_events_are_made(
     assert bench.joint.station.role.outputs(bench.joint.now).status.trigger_seq_ack != before
     assert order[0] == "command"
     assert "event" in order
+    bench.station.finish(Judgement.OK, bench.joint.now)
+    bench.joint.show()
+
+
+BEGINS = ["StateChangedEventType", "JobStartedEventType"]
+
+
+async def test_that_a_job_begins_goes_with_what_comes_next(
+    bench: Bench, vision: Vision, left: Left, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(machine_vision, "LINGER", 3600.0)
+    await automatic(vision)
+    await _asked(bench)
+    left.clear()
+    subscription = one_subscription(bench)
+    subscription._task.cancel()  # type: ignore[union-attr]  # nothing leaves because an interval ends
+    await vision.call(f"{AUTOMATIC}/StartSingleJob", *no_arguments(vision))
+    await accepted(bench)
+    assert left == []
+    bench.station.expose()
+    bench.joint.show()
+    assert left == [[*BEGINS, "AcquisitionDoneEventType"]]
+    bench.station.finish(Judgement.OK, bench.joint.now)
+    bench.joint.show()
+
+
+async def test_that_a_job_begins_is_told_though_nothing_comes(bench: Bench, vision: Vision, left: Left) -> None:
+    await automatic(vision)
+    await _asked(bench)
+    left.clear()
+    one_subscription(bench)._task.cancel()  # type: ignore[union-attr]  # as above
+    await vision.call(f"{AUTOMATIC}/StartSingleJob", *no_arguments(vision))
+    await met(lambda: left == [BEGINS])
+    await accepted(bench)
     bench.station.finish(Judgement.OK, bench.joint.now)
     bench.joint.show()
 
@@ -144,7 +183,7 @@ async def test_the_events_of_a_job_keep_their_order(bench: Bench, vision: Vision
 
 
 async def test_what_one_turn_of_the_loop_tells_is_one_message(bench: Bench, vision: Vision, left: Left) -> None:
-    (subscription,) = bench.server.iserver.subscription_service.subscriptions.values()
+    subscription = one_subscription(bench)
     await _asked(bench)
     left.clear()
     number = subscription._notification_seq
@@ -157,7 +196,7 @@ async def test_what_one_turn_of_the_loop_tells_is_one_message(bench: Bench, visi
 
 
 async def test_events_that_no_client_fetches_use_up_no_life(bench: Bench, vision: Vision, events: Events) -> None:
-    (subscription,) = bench.server.iserver.subscription_service.subscriptions.values()
+    subscription = one_subscription(bench)
     subscription.pub_request_callback = lambda _: None  # the client has no Publish request waiting
     subscription._publish_cycles_count, subscription.data.RevisedLifetimeCount = 0, 50
     for number in range(2 * subscription.data.RevisedLifetimeCount):
@@ -170,7 +209,7 @@ async def test_events_that_no_client_fetches_use_up_no_life(bench: Bench, vision
 async def test_one_who_cannot_be_sent_to_keeps_an_event_from_nobody(
     bench: Bench, vision: Vision, events: Events, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (first,) = bench.server.iserver.subscription_service.subscriptions.values()
+    first = one_subscription(bench)
 
     async def fails(*_: Any) -> None:
         raise ValueError("no such encoding")
