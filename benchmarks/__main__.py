@@ -33,7 +33,8 @@ BENCHMARKS = {
     "opcua-load": "opcua_load",
 }
 """Name on the command line → module."""
-BEGIN, END = "<!-- results: written by python -m benchmarks --markdown -->", "<!-- end of results -->"
+OPCUA = ("opcua", "opcua-load")
+BEGIN, END = "<!-- {}: written by python -m benchmarks --markdown -->", "<!-- end of {} -->"
 
 
 def main() -> int:
@@ -44,7 +45,7 @@ def main() -> int:
         print(f"{name + ':':11}{value}")
     print(flush=True)
     found: dict[str, Any] = {}
-    shown: list[Table] = []
+    shown: dict[str, list[Table]] = {}
     broken = []
     for name in options.only or BENCHMARKS:
         try:
@@ -53,11 +54,12 @@ def main() -> int:
             traceback.print_exc()
             broken.append(name)
             continue
-        shown += tables
+        shown.setdefault("OPC UA results" if name in OPCUA else "results", []).extend(tables)
     if options.json is not None:
         options.json.write_text(json.dumps({"machine": dict(head), **found}, indent=1) + "\n", encoding="utf-8")
     if options.markdown is not None:
-        _write_markdown(options.markdown, report.markdown([*head, ("command", _command())], shown))
+        told = [*head, ("command", _command())]
+        _write_markdown(options.markdown, {part: report.markdown(told, tables) for part, tables in shown.items()})
     if broken:
         print(f"broken: {', '.join(broken)}", file=sys.stderr)
     return 1 if broken else 0
@@ -68,7 +70,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="fewer rounds: about two minutes instead of ten")
     parser.add_argument("--only", nargs="+", choices=BENCHMARKS, metavar="NAME", help=", ".join(BENCHMARKS))
     parser.add_argument("--json", type=Path, metavar="FILE", help="all figures")
-    parser.add_argument("--markdown", type=Path, metavar="FILE", help="the tables; between the marks, if it has them")
+    parser.add_argument("--markdown", type=Path, metavar="FILE", help="the tables; between their marks, if it has them")
     return parser.parse_args()
 
 
@@ -105,14 +107,17 @@ def _ours() -> float:
     return times.user + times.system + times.children_user + times.children_system
 
 
-def _write_markdown(file: Path, results: str) -> None:
-    """Replace what stands between the marks; a file without them is written anew."""
+def _write_markdown(file: Path, parts: dict[str, str]) -> None:
+    """Replace what stands between the marks of each part that was measured; without marks all is written anew."""
     old = file.read_text(encoding="utf-8") if file.exists() else ""
-    before, begin, rest = old.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if begin and end:
-        results = f"{before}{BEGIN}\n\n{results}\n{END}{after}"
-    file.write_text(results, encoding="utf-8")
+    for part, results in parts.items():
+        before, begin, rest = old.partition(BEGIN.format(part))
+        _, end, after = rest.partition(END.format(part))
+        if not (begin and end):
+            file.write_text("\n".join(parts.values()), encoding="utf-8")
+            return
+        old = f"{before}{begin}\n\n{results}\n{end}{after}"
+    file.write_text(old, encoding="utf-8")
 
 
 if __name__ == "__main__":

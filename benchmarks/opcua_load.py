@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -29,7 +30,7 @@ Figures = dict[str, float]
 def run(quick: bool) -> dict[str, Any]:
     """Round trips of four masters in microseconds with and without the clients, in turns, while stations inspect."""
     opcua_rig.check()
-    seconds, rounds = (2.0, 2) if quick else (10.0, 5)
+    seconds, rounds = (2.0, 5) if quick else (10.0, 5)
     seen: dict[str, list[Figures]] = {state: [] for state in STATES}
     floor: dict[str, list[dict[str, Figures]]] = {state: [] for state in STATES}
     done: list[Figures] = []
@@ -57,9 +58,20 @@ def run(quick: bool) -> dict[str, Any]:
             state: {kind: report.middle([late[kind] for late in each]) for kind in each[0]}
             for state, each in floor.items()
         },
+        "ratio": _ratio([figures["p99_us"] for figures in seen[state]] for state in STATES),
+        "floor": {
+            kind: _ratio([late[kind]["p99"] for late in floor[state]] for state in STATES)
+            for kind in floor[STATES[0]][0]
+        },
         "load": report.middle(done),
         "rounds": rounds,
     }
+
+
+def _ratio(states: Iterable[list[float]]) -> float:
+    """Of the second state to the first: the median of the rounds, each with its own neighbour in time."""
+    without, loaded = states
+    return statistics.median(after / before for before, after in zip(without, loaded, strict=True))
 
 
 @dataclass(frozen=True)
@@ -116,21 +128,22 @@ def tables(found: dict[str, Any]) -> Sequence[Table]:
     """Both states, with their ratio."""
     points, keys = ("p50", "p99", "p99.9", "max"), ("p50_us", "p99_us", "p99_9_us", "max_us")
     figures, load = found["figures"], found["load"]
-    without = figures[STATES[0]]["p99_us"]
+    ratios = ("", f"{found['ratio']:.2f}")
     rows: list[Sequence[object]] = [
-        [f"gateway, {state}", *report.cells(figures[state], keys), f"{figures[state]['p99_us'] / without:.2f}"]
-        for state in STATES
+        [f"gateway, {state}", *report.cells(figures[state], keys), ratio]
+        for state, ratio in zip(STATES, ratios, strict=True)
     ]
     for kind in found["noise"][STATES[0]]:
-        for state in STATES:
-            rows.append([f"noise floor {kind}, {state}", *report.cells(found["noise"][state].get(kind), points), ""])
+        for state, ratio in zip(STATES, ("", f"{found['floor'][kind]:.2f}"), strict=True):
+            rows.append([f"noise floor {kind}, {state}", *report.cells(found["noise"][state].get(kind), points), ratio])
     text = (
         f"µs for a read of {polls.REGISTERS} input registers, {polls.CONNECTIONS} connections x {polls.RATE} a second, "
         f"while {STATIONS} stations inspect some 50 parts a second each. The clients, on node-opcua in a process of "
         f"nice {bare.NICE}: {SUBSCRIBERS} subscriptions of {ITEMS} items at {INTERVAL} ms, {COMERS} that log in and "
         f"out again and again, {BROWSERS} that browse everything again and again; together "
         f"{load['notifications']:.0f} notifications, {load['sessions']:.1f} secure sessions and {load['browses']:.1f} "
-        f"whole browses a second, {load['errors']:.1f} errors. Median of {found['rounds']} interleaved rounds."
+        f"whole browses a second, {load['errors']:.1f} errors. Median of {found['rounds']} interleaved rounds; a "
+        "ratio is the median of the rounds' own. What the noise floor's is above 1, this computer has done."
     )
-    goal = Goal("PLC polls: p99 with 20 OPC UA clients / without", figures[STATES[1]]["p99_us"] / without, "≤", 1.2)
+    goal = Goal("PLC polls: p99 with 20 OPC UA clients / without", found["ratio"], "≤", 1.2)
     return (Table("PLC polls beside OPC UA clients", text, ("µs", *points, "p99 / without"), rows, (goal,)),)
