@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import statistics
 import time
+from collections import Counter
 from collections.abc import Iterable, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,6 +19,11 @@ from tests.interop.node_peer import Node
 
 STATIONS = 2
 SUBSCRIBERS, COMERS, BROWSERS = 14, 3, 3
+PROCESSES = {
+    "pki-listeners": {"subscribers": SUBSCRIBERS, "comers": 0, "browsers": 0},
+    "pki-visitors": {"subscribers": 0, "comers": COMERS, "browsers": BROWSERS},
+}
+"""What all subscribers are told keeps a process of theirs busy: beside it nobody would come to log in."""
 ITEMS, INTERVAL = 100, 20
 """Of each subscriber; ms, so that all it is told of changes at 50 Hz can reach it."""
 POLL_US, PAUSE_US = 2000, 16_000
@@ -89,29 +96,37 @@ async def _during(made: Certificates, port: int, gateway: rig.Gateway, seconds: 
     if not loaded:
         return await asyncio.to_thread(_measured, gateway, seconds)
     url = f"opc.tcp://127.0.0.1:{port}"
-    async with opcua_rig.client(made, url, nice=bare.NICE) as clients:
-        await clients.do(
-            "load", **opcua_rig.client_keys(made, url), nodes=_items(), interval=INTERVAL,
-            subscribers=SUBSCRIBERS, comers=COMERS, browsers=BROWSERS,
-        )  # fmt: skip
+    async with AsyncExitStack() as stack:
+        clients = []
+        for name, counts in PROCESSES.items():
+            client = await stack.enter_async_context(opcua_rig.client(made, url, nice=bare.NICE, pki=name))
+            keys = opcua_rig.client_keys(made, url, name)
+            await client.do("load", **keys, nodes=_items(), interval=INTERVAL, **counts)
+            clients.append(client)
         await _there(clients)
-        before, began = await clients.do("loaded"), time.monotonic()
+        before, began = await _done(clients), time.monotonic()
         measured = await asyncio.to_thread(_measured, gateway, seconds)
-        after, took = await clients.do("loaded"), time.monotonic() - began
+        after, took = await _done(clients), time.monotonic() - began
     rates = {name: (after[name] - before[name]) / took for name in ("notifications", "sessions", "browses", "errors")}
     if not rates["notifications"] or not after["sessions"]:
         raise RuntimeError(f"the clients do nothing: {after}")
     return replace(measured, done=rates)
 
 
-async def _there(clients: Node) -> None:
+async def _done(clients: list[Node]) -> Counter[str]:
+    """By all of them together."""
+    each = [await client.do("loaded") for client in clients]
+    return sum((Counter({name: n for name, n in done.items() if name != "last"}) for done in each), Counter())
+
+
+async def _there(clients: list[Node]) -> None:
     """All that stay have come."""
     try:
         async with asyncio.timeout(PATIENCE):
-            while (await clients.do("loaded"))["there"] < SUBSCRIBERS + BROWSERS:  # noqa: ASYNC110
+            while (await _done(clients))["there"] < SUBSCRIBERS + BROWSERS:  # noqa: ASYNC110
                 await asyncio.sleep(0.2)
     except TimeoutError:
-        raise RuntimeError(f"the clients did not come: {await clients.do('loaded')}") from None
+        raise RuntimeError(f"the clients did not come: {await _done(clients)}") from None
 
 
 def _measured(gateway: rig.Gateway, seconds: float) -> Measured:
@@ -138,7 +153,7 @@ def tables(found: dict[str, Any]) -> Sequence[Table]:
             rows.append([f"noise floor {kind}, {state}", *report.cells(found["noise"][state].get(kind), points), ratio])
     text = (
         f"µs for a read of {polls.REGISTERS} input registers, {polls.CONNECTIONS} connections x {polls.RATE} a second, "
-        f"while {STATIONS} stations inspect some 50 parts a second each. The clients, on node-opcua in a process of "
+        f"while {STATIONS} stations inspect some 50 parts a second each. The clients, on node-opcua, two processes of "
         f"nice {bare.NICE}: {SUBSCRIBERS} subscriptions of {ITEMS} items at {INTERVAL} ms, {COMERS} that log in and "
         f"out again and again, {BROWSERS} that browse everything again and again; together "
         f"{load['notifications']:.0f} notifications, {load['sessions']:.1f} secure sessions and {load['browses']:.1f} "

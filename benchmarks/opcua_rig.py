@@ -56,21 +56,24 @@ def server_keys(made: Certificates, port: int, **changes: Any) -> dict[str, Any]
     }
 
 
-def client_keys(made: Certificates, url: str) -> dict[str, Any]:
-    """How node-opcua's client comes in: Basic256Sha256, signed and encrypted, by password."""
+def client_keys(made: Certificates, url: str, pki: str = "pki-client") -> dict[str, Any]:
+    """How node-opcua's client comes in: Basic256Sha256, signed and encrypted, by password.
+
+    Each process needs a folder `pki` of its own.
+    """
     files = {"certificate": made.path("client"), "key": made.key("client"), "applicationUri": made.uri("client")}
     secure = {"policy": "Basic256Sha256", "mode": "SignAndEncrypt", "user": USER, "password": WORD}
-    return {"url": url, "pki": made.folder / "pki-client", **files, **secure}
+    return {"url": url, "pki": made.folder / pki, **files, **secure}
 
 
 @asynccontextmanager
-async def client(made: Certificates, url: str, *, nice: int = 0) -> AsyncIterator[Node]:
+async def client(made: Certificates, url: str, *, nice: int = 0, pki: str = "pki-client") -> AsyncIterator[Node]:
     """node-opcua's client with a session `main`, as soon as the server lets it in."""
     async with node(CLIENT, made.folder, nice=nice) as peer:
         async with asyncio.timeout(rig.PATIENCE):
             while True:
                 try:
-                    await peer.do("connect", **{"as": "main"}, **client_keys(made, url))
+                    await peer.do("connect", **{"as": "main"}, **client_keys(made, url, pki))
                     break
                 except NodeError:  # it does not listen yet
                     await asyncio.sleep(0.2)
