@@ -15,3 +15,11 @@ def real_pictures(limit: int = 20) -> list[Path]:
     if not found:
         pytest.skip("no real pictures beside this checkout")
     return found[:: max(1, len(found) // limit)][:limit]
+
+
+def real(name: str) -> Path:
+    """A whole set of real pictures, or the calling test is skipped."""
+    folder = _FOLDER / name
+    if not folder.is_dir():
+        pytest.skip(f"no pictures of {name} beside this checkout")
+    return folder

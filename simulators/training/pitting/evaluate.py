@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from simulators.training.pitting.data import Sample, load
 
-LIMITS = (1, 20, 40, 80)
+LIMITS = (9, 20, 40)
 LEVEL = 0.5
 """Pixels from this probability on belong to a region."""
 

@@ -67,7 +67,7 @@ def loss_of(logits: Tensor, mask: Tensor) -> Tensor:
 def export(segmenter: Segmenter, path: Path, notes: dict[str, str]) -> None:
     """Write the network as `path`; `notes` join the file's metadata."""
     metadata = {
-        "task": "segment",
+        "task": "semantic",
         "names": json.dumps({"0": "pitting"}),
         "author": "the gateway project",
         "license": "CC BY-SA 4.0",
