@@ -36,7 +36,7 @@ def judge(recipe: Recipe, findings: Iterable[Finding], trigger: Trigger = NOBODY
     """
     everything, classes = tuple(findings), recipe.classes
     sound = tuple(finding for finding in everything if _sound(finding, classes))
-    scene = Scene(sound, {zone.name: zone.corners for zone in recipe.zones}, recipe.mm_per_px or 1.0, trigger.serial)
+    scene = Scene(sound, {zone.name: zone.corners for zone in recipe.zones}, recipe.ruler, trigger.serial)
     checks = 0
     for bit, check in enumerate(recipe.checks):
         checks |= check.when.holds(len(scene.selected(check.when))) << bit
@@ -162,10 +162,10 @@ def _value(value: Value, scene: Scene) -> float:
 
 _TAKE: dict[str, Callable[[Finding, Scene], float | None]] = {
     "max_score": lambda finding, scene: finding.score,
-    "x": lambda finding, scene: centre(finding)[0] * scene.scale,
-    "y": lambda finding, scene: centre(finding)[1] * scene.scale,
-    "width": lambda finding, scene: (finding.box[2] - finding.box[0]) * scene.scale,
-    "height": lambda finding, scene: (finding.box[3] - finding.box[1]) * scene.scale,
+    "x": lambda finding, scene: scene.ruler.at(centre(finding))[0],
+    "y": lambda finding, scene: scene.ruler.at(centre(finding))[1],
+    "width": lambda finding, scene: scene.sides(finding)[0],
+    "height": lambda finding, scene: scene.sides(finding)[1],
     "area": lambda finding, scene: scene.area(finding),
     "length": lambda finding, scene: scene.length(finding),
     "value": lambda finding, scene: finding.value,

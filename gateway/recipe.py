@@ -18,11 +18,13 @@ from pydantic import (
     model_validator,
 )
 
-from gateway import validation, yamlfile
+from gateway import calibration, validation, yamlfile
+from gateway.calibration import Calibration
 from gateway.recipe_rules import Check, Rule, Value, rule_mistakes
 from gateway.recipe_selection import Name, Selection, Zone, selection_mistakes
-from gateway.recipe_step import STEPS, ModelFile, Picture, Step, chain_mistakes, outside, step_mistakes
+from gateway.recipe_step import STEPS, CalibrationFile, ModelFile, Picture, Step, chain_mistakes, outside, step_mistakes
 from gateway.recipe_task import REGION, UNSEEN, Task
+from gateway.ruler import Ruler
 from gateway.yamlfile import FileError, Location, Problem
 from protocols.faults import Code
 from protocols.signals import CHECKS, VALUES
@@ -70,7 +72,10 @@ class Recipe(_Part):
     """Places of the frame that conditions name."""
     mm_per_px: Annotated[float, Field(gt=0, le=1000)] | None = None
     """Millimetres of the part for each pixel of the frame; then lengths, distances, areas and positions are in mm."""
+    calibration: CalibrationFile | None = None
+    """Of the camera, for `undistort`; with a plane, lengths, distances, areas and positions are in mm."""
     _folder: Path = PrivateAttr(default=Path())
+    _lens: Calibration | None = PrivateAttr(default=None)
 
     @property
     def name(self) -> str:
@@ -81,6 +86,20 @@ class Recipe(_Part):
     def folder(self) -> Path:
         """Where the recipe was read."""
         return self._folder
+
+    @property
+    def lens(self) -> Calibration | None:
+        """The calibration, which `load` or `complete` has read."""
+        if (self._lens is None) != (self.calibration is None):
+            raise RuntimeError(f"the calibration of recipe {self.name} was not read")
+        return self._lens
+
+    @property
+    def ruler(self) -> Ruler:
+        """What lengths and positions are measured by."""
+        if self.lens is not None and self.lens.plane is not None:
+            return Ruler(plane=self.lens)
+        return Ruler(self.mm_per_px or 1.0)
 
     @property
     def models(self) -> tuple[ModelFile, ...]:
@@ -140,7 +159,7 @@ class Recipe(_Part):
     def _as_written(self, inner: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """The form that was read, and of what may be left out only what is there."""
         content: dict[str, Any] = inner(self)
-        for key in ("model", "task", "picture"):
+        for key in ("model", "task", "picture", "calibration"):
             if content[key] is None:
                 del content[key]
         if self.task is not None:
@@ -165,9 +184,37 @@ def load(folder: Path) -> Recipe:
         if step.model is not None and (wrong := outside(folder, step.model.file)):
             problem = document.problem((*location, "model", "file"), wrong)
             raise RecipeError(Code.MODEL_LOAD, str(problem), (problem,))
+    if recipe.calibration is not None and (wrong := outside(folder, recipe.calibration.file)):
+        problem = document.problem(("calibration", "file"), wrong)
+        raise RecipeError(Code.CONFIG_INVALID, str(problem), (problem,))
     problems = tuple(document.problem(location, message) for location, message in mistakes(recipe))
     if problems:
         raise RecipeError(Code.CONFIG_INVALID, "\n".join(str(problem) for problem in problems), problems)
+    return complete(recipe)
+
+
+def complete(recipe: Recipe) -> Recipe:
+    """Read what lies beside recipe.yaml and is needed to judge: the calibration; RecipeError 7001."""
+    if recipe.calibration is None:
+        return recipe
+    import hashlib  # OpenSSL takes some milliseconds to load
+
+    path = recipe.folder / recipe.calibration.file
+    try:
+        content = path.read_bytes()
+        found = hashlib.sha256(content).hexdigest()
+        if found != recipe.calibration.sha256:
+            text = f"{path}: the file has SHA-256 {found}, {FILE} names {recipe.calibration.sha256}"
+            raise RecipeError(Code.CONFIG_INVALID, f"{text}; restore the file, or enter the new value after a test")
+        recipe._lens = calibration.parse(content.decode("utf-8", "replace"), str(path))
+    except OSError as error:
+        text = f"{path}: the calibration cannot be read ({error.strerror}); copy it into the recipe's folder"
+        raise RecipeError(Code.CONFIG_INVALID, text) from None
+    except FileError as error:
+        raise RecipeError(Code.CONFIG_INVALID, str(error), tuple(error.problems)) from None
+    if recipe.mm_per_px is not None and recipe._lens.plane is not None:
+        text = f"{recipe.folder / FILE}: mm_per_px has no place beside a calibration with a plane; remove it"
+        raise RecipeError(Code.CONFIG_INVALID, text)
     return recipe
 
 
@@ -211,6 +258,8 @@ def mistakes(recipe: Recipe) -> Iterator[tuple[Location, str]]:
     zones, classes = frozenset(zone.name for zone in recipe.zones), recipe.classes
     for place, step in located(recipe):
         yield from (((*place, *location), message) for location, message in step_mistakes(step))
+        if step.picture.undistort and recipe.calibration is None:
+            yield (*place, "picture", "undistort"), "needs a calibration; see `gateway camera calibrate`"
     yield from ((("steps", *location), message) for location, message in chain_mistakes(recipe.steps))
     for part in ("steps", "checks", "rules", "values", "zones"):
         first: dict[str, int] = {}

@@ -40,6 +40,13 @@ class ModelFile(_Part):
     input: Input = Input()
 
 
+class CalibrationFile(_Part):
+    """What `gateway camera calibrate` made: a file inside the recipe folder and the SHA-256 that it must have."""
+
+    file: Annotated[str, Field(min_length=1, max_length=200)]
+    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+
+
 class Tiles(_Part):
     """A large picture is looked at piece by piece; what lies in two pieces is told once."""
 
@@ -62,7 +69,10 @@ class Picture(_Part):
     """x1, y1, x2, y2 in pixels of the frame; a frame that is smaller ends as 1005. Left out: the whole frame."""
     rotate: Annotated[float, Field(gt=-360, lt=360)] = 0.0
     """Degrees clockwise; by any but quarter turns the picture grows, its corners are grey."""
+    undistort: bool = False
+    """Take the lens's distortion off, by the recipe's calibration; then region is in pixels of the straight picture."""
     tiles: Tiles | None = None
+    """Look at it piece by piece."""
 
     @model_validator(mode="after")
     def _usable(self) -> Self:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
@@ -10,6 +9,7 @@ from itertools import pairwise
 from gateway.inspection import Finding
 from gateway.recipe_selection import Plain, Selection, limits
 from gateway.recipe_task import UNSEEN
+from gateway.ruler import Ruler
 
 CORNERS = 4
 """Of an oriented box."""
@@ -19,11 +19,11 @@ Point = tuple[float, float]
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """What was seen of one part; `scale` is the unit of lengths for each pixel."""
+    """What was seen of one part; `ruler` knows the unit of lengths."""
 
     findings: tuple[Finding, ...]
     zones: Mapping[str, tuple[Point, ...]]
-    scale: float
+    ruler: Ruler
     serial: str = ""
 
     def selected(self, selection: Selection) -> list[Finding]:
@@ -48,23 +48,25 @@ class Scene:
 
     def distance(self, finding: Finding, to: Plain) -> float | None:
         """From the centre of a finding to that of the nearest other one that counts; None where there is none."""
-        x, y = centre(finding)
+        here = centre(finding)
         others = (centre(other) for other in self.findings if other is not finding and self._counts(to, other))
-        return min((math.hypot(ox - x, oy - y) * self.scale for ox, oy in others), default=None)
+        return min((self.ruler.distance(here, there) for there in others), default=None)
 
     def length(self, finding: Finding) -> float:
         """The longer side of the box, of an oriented one along its own sides."""
         if finding.angle is not None and len(finding.outline) == CORNERS:
-            return max(math.dist(a, b) for a, b in pairwise(finding.outline)) * self.scale
-        x1, y1, x2, y2 = finding.box
-        return max(x2 - x1, y2 - y1) * self.scale
+            return max(self.ruler.distance(a, b) for a, b in pairwise(finding.outline))
+        return max(self.sides(finding))
+
+    def sides(self, finding: Finding) -> tuple[float, float]:
+        """Width and height of the box, through its middle."""
+        (x1, y1, x2, y2), (x, y) = finding.box, centre(finding)
+        return self.ruler.distance((x1, y), (x2, y)), self.ruler.distance((x, y1), (x, y2))
 
     def area(self, finding: Finding) -> float:
         """Within the outline where there is one, else of the box."""
-        if finding.outline:
-            return enclosed(finding.outline) * self.scale**2
         x1, y1, x2, y2 = finding.box
-        return (x2 - x1) * (y2 - y1) * self.scale**2
+        return self.ruler.area(finding.outline or ((x1, y1), (x2, y1), (x2, y2), (x1, y2)))
 
     def _counts(self, selection: Plain, finding: Finding) -> bool:
         return (
@@ -113,13 +115,6 @@ def centre(finding: Finding) -> Point:
     """Of the box."""
     x1, y1, x2, y2 = finding.box
     return (x1 + x2) / 2, (y1 + y2) / 2
-
-
-def enclosed(corners: tuple[Point, ...]) -> float:
-    """The area of a polygon (shoelace formula), whichever way round its corners are."""
-    left, top = corners[0]  # from there, so that the products of a small polygon far out stay exact
-    around = zip(corners, (*corners[1:], corners[0]), strict=True)
-    return abs(sum((x1 - left) * (y2 - top) - (x2 - left) * (y1 - top) for (x1, y1), (x2, y2) in around)) / 2
 
 
 def inside(point: Point, corners: tuple[Point, ...]) -> bool:

@@ -71,7 +71,11 @@ class Inspector:
 
     def load(self, folder: Path, content: dict[str, Any] | None = None) -> None:
         """Load the model; `content` stands for recipe.yaml if given. RecipeError, EngineError, TaskError."""
-        recipe = recipes.load(folder) if content is None else recipes.Recipe.model_validate(content).placed(folder)
+        recipe = (
+            recipes.load(folder)
+            if content is None
+            else recipes.complete(recipes.Recipe.model_validate(content).placed(folder))
+        )
         pipeline = self._pipeline = Pipeline(recipe, self._engine)
         warm_up = pipeline.warm_up()
         width, height = pipeline.size

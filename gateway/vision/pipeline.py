@@ -18,6 +18,7 @@ from gateway.vision.eyes import Check, Eye, Findings, make_eye
 from gateway.vision.finding_rows import MAX_FINDINGS
 from gateway.vision.frames import Pixels
 from gateway.vision.image import FrameCheck
+from gateway.vision.lens import Lens
 from gateway.vision.places import Place, on_frame
 from gateway.vision.settings import EngineConfig
 from gateway.vision.tasks import TaskError
@@ -30,9 +31,10 @@ class Pipeline:
     def __init__(self, recipe: Recipe, config: EngineConfig) -> None:
         self._looks: list[_Look] = []
         self._many = len(recipe.steps) > 1
+        self._lens = None if recipe.lens is None else Lens(recipe.lens)
         for step in recipe.steps:
             with self._named(step):
-                self._looks.append(_Look(step, make_eye(recipe, step, config)))
+                self._looks.append(_Look(step, make_eye(recipe, step, config), self._lens))
         eyes = [look.eye for look in self._looks]
         labels = [label for look in self._looks for label in look.labels]
         self.labels = tuple(dict.fromkeys(labels))
@@ -55,6 +57,7 @@ class Pipeline:
 
         `check` is shown once what the first step looks at. EngineError, TaskError, and what `check` raises.
         """
+        self._fits(frame)
         by_step: dict[str, Findings] = {}
         unseen: list[Finding] = []
         for number, look in enumerate(self._looks):
@@ -68,6 +71,15 @@ class Pipeline:
             text = f"the steps found {len(found)} things, at most {MAX_FINDINGS} are judged; raise task.min_score"
             raise TaskError(Code.OUTPUT_INVALID, text)
         return (*found, *unseen), sum(look.eye.spent for look in self._looks)
+
+    def _fits(self, frame: Pixels) -> None:
+        """A frame of another size than the calibration's would be straightened and measured wrongly."""
+        if self._lens is None:
+            return
+        made, (height, width) = self._lens.calibration, frame.shape[:2]
+        if (made.width, made.height) != (width, height):
+            text = f"the frame has {width} x {height} pixels, the calibration was made for {made.width} x {made.height}"
+            raise TaskError(Code.IMAGE_FORMAT, f"{text}; set the camera as it was then, or calibrate again")
 
     @contextlib.contextmanager
     def _named(self, step: Step) -> Iterator[None]:
@@ -83,8 +95,9 @@ class Pipeline:
 class _Look:
     """One step: where to look, the cuts, the eye, and the way back to the frame."""
 
-    def __init__(self, step: Step, eye: Eye) -> None:
+    def __init__(self, step: Step, eye: Eye, lens: Lens | None) -> None:
         self.step, self.eye = step, eye
+        self._lens = lens if step.picture.undistort else None
         self._required = step.on is not None and step.on.required
         self.labels = (*eye.labels, UNSEEN) if self._required else eye.labels
         self._cutter = Cutter()
@@ -96,23 +109,30 @@ class _Look:
         self.eye.spent = 0.0
         settings = self.step.picture.tiles
         if settings is None:
-            cuts = (self._cutter.cut(frame, place) for place in places)
-            found = self.eye.look(cuts, check)
+            found = self.eye.look((self._cut(frame, place) for place in places), check)
         else:
-            found = [self._in_pieces(self._cutter.cut(frame, place), settings, check) for place in places]
-        whole = Place(width, height)
-        back = [
-            finding if place == whole else on_frame(finding, place, width, height)
-            for place, findings in zip(places, found, strict=True)
-            for finding in findings
-        ]
-        return tuple(back), seen or not self._required
+            found = [self._in_pieces(self._cut(frame, place), settings, check) for place in places]
+        pairs = zip(places, found, strict=True)
+        back = tuple(self._back(finding, place, width, height) for place, findings in pairs for finding in findings)
+        return back, seen or not self._required
+
+    def _cut(self, frame: Pixels, place: Place) -> Pixels:
+        return self._cutter.cut(frame if self._lens is None else self._lens.straight(frame, place), place)
+
+    def _back(self, finding: Finding, place: Place, width: int, height: int) -> Finding:
+        """From pixels of a cut to those of the frame."""
+        if place != Place(width, height):
+            finding = on_frame(finding, place, width, height)
+        return finding if self._lens is None else self._lens.bent(finding)
 
     def _places(self, earlier: dict[str, Findings], width: int, height: int) -> tuple[list[Place], bool]:
         on, picture = self.step.on, self.step.picture
         if on is None:
             return [spots.fixed(picture, width, height)], True
-        places, whole = spots.found(on, earlier[on.step], width, height)
+        findings = earlier[on.step]
+        if self._lens is not None:
+            findings = tuple(self._lens.straightened(finding) for finding in findings)
+        places, whole = spots.found(on, findings, width, height)
         return [place.turned(picture.rotate) for place in places], whole
 
     def _in_pieces(self, picture: Pixels, settings: Tiles, check: Check | None) -> Findings:

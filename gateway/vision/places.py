@@ -99,12 +99,18 @@ def on_frame(finding: Finding, place: Place, width: int, height: int) -> Finding
     if place.quarter is None and not outline:
         outline, angle = corners, angle or 0.0
     x1, y1, x2, y2 = hull(corners if place.quarter is not None else outline)
-    box = _within(x1, width), _within(y1, height), _within(x2, width), _within(y2, height)
+    box = cut_to((x1, y1, x2, y2), width, height)
     points = tuple((*place.point(x, y), score) for x, y, score in finding.points)
     if angle is not None:
         angle = math.remainder(angle + place.angle, 360.0)
     return replace(finding, box=box, outline=outline, points=points, angle=angle)
 
 
-def _within(value: float, limit: int) -> float:
-    return min(max(value, 0.0), float(limit))
+def cut_to(box: tuple[float, float, float, float], width: int, height: int) -> tuple[float, float, float, float]:
+    """What of a box lies in a frame of this size."""
+    x1, y1, x2, y2 = box
+    across, down = (
+        [min(max(x, 0.0), float(width)) for x in (x1, x2)],
+        [min(max(y, 0.0), float(height)) for y in (y1, y2)],
+    )
+    return across[0], down[0], across[1], down[1]
