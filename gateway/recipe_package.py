@@ -107,7 +107,10 @@ class Package:
     def _open(self, name: str) -> BinaryIO:
         source = self._sources[name]
         if self._zip is not None:
-            return self._zip.open(source)  # type: ignore[return-value]
+            try:
+                return self._zip.open(source)  # type: ignore[return-value]
+            except OSError as error:  # the directory names a place before the file's begin
+                raise zipfile.BadZipFile(error.strerror) from None
         return os.fdopen(os.open(self.path / source, os.O_RDONLY | os.O_NOFOLLOW), "rb")
 
     # ------------------------------------------------------------ what is looked at before anything is written
