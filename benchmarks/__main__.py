@@ -28,6 +28,7 @@ BENCHMARKS = {
     "history": "history",
     "worker": "worker",
     "cameras": "cameras",
+    "pictures": "pictures",
     "tls": "secured",
     "opcua": "opcua",
     "opcua-load": "opcua_load",

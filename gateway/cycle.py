@@ -55,6 +55,7 @@ class Cycle:
             checks=judged.checks,
             values=judged.values,
             findings=seen.findings,
+            detail=f"variant {judged.variant}" if judged.variant else "",
             total=now - self.trigger.accepted,
             grab=seen.grab,
             infer=seen.infer,

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
+from gateway.judge import NO_VARIANT
 from gateway.recipe import Recipe
 from protocols.station_view import RecipeFacts, StationFacts
 
@@ -26,8 +27,14 @@ def recipe_facts(recipe: Recipe) -> RecipeFacts:
         digest=digest(recipe),
         values=tuple(value.name for value in recipe.values),
         checks=tuple(check.name for check in recipe.checks),
-        codes=tuple((rule.code, rule.name) for rule in recipe.rules),
+        codes=tuple(dict.fromkeys(_codes(recipe))),
     )
+
+
+def _codes(recipe: Recipe) -> Iterator[tuple[int, str]]:
+    yield from ((rule.code, rule.name) for rule in recipe.all_rules)
+    if recipe.unknown_part is not None:
+        yield recipe.unknown_part.code, NO_VARIANT
 
 
 def digest(recipe: Recipe) -> bytes:

@@ -104,6 +104,8 @@ class Judged:
     score: float = 0.0
     checks: int = 0
     values: tuple[float, ...] = ()
+    variant: str = ""
+    """The recipe's variant that judged."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import NamedTuple
 
 from gateway.inspection import Finding, Judged, Trigger, Verdict
@@ -16,6 +17,8 @@ from protocols.tags import NOT_READ, Quality
 
 INVALID = "invalid finding"
 """The rule's name in a verdict that no rule gave, because a finding made no sense."""
+NO_VARIANT = "no variant"
+"""The same, because the recipe knows no such part."""
 MAX_PIXEL = 1e6
 """No box reaches farther, else an area could overflow and slip past every limit."""
 NOBODY = Trigger(cycle=0, trigger_seq=0)
@@ -31,10 +34,23 @@ class _Word(NamedTuple):
 def judge(recipe: Recipe, findings: Iterable[Finding], trigger: Trigger = NOBODY) -> Judged:
     """The verdict: the first rule that surely fires; else RECHECK by the first that may; else OK.
 
+    By the recipe's first variant that fits the part; a part that none fits is never OK.
+
     The score is that of the best finding of the rule that fired (0 where it fired because nothing was there); for OK
     the highest score seen, which stayed below every limit.
     """
-    everything, classes = tuple(findings), recipe.classes
+    variant = next((known for known in recipe.variants if known.fits(trigger.part_id, trigger.serial)), None)
+    judged = _judge(recipe if variant is None else recipe.varied[variant.name], tuple(findings), trigger)
+    if variant is not None:
+        return replace(judged, variant=variant.name)
+    if recipe.unknown_part is not None:
+        verdict, code = Verdict[recipe.unknown_part.verdict], recipe.unknown_part.code
+        return replace(judged, verdict=verdict, reason=code, rule=NO_VARIANT)
+    return judged
+
+
+def _judge(recipe: Recipe, everything: tuple[Finding, ...], trigger: Trigger) -> Judged:
+    classes = recipe.classes
     sound = tuple(finding for finding in everything if _sound(finding, classes))
     scene = Scene(sound, {zone.name: zone.corners for zone in recipe.zones}, recipe.ruler, trigger.serial)
     checks = 0

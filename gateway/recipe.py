@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Self
@@ -24,6 +24,7 @@ from gateway.recipe_rules import Check, Rule, Value, rule_mistakes
 from gateway.recipe_selection import Name, Selection, Zone, selection_mistakes
 from gateway.recipe_step import STEPS, CalibrationFile, ModelFile, Picture, Step, chain_mistakes, outside, step_mistakes
 from gateway.recipe_task import REGION, UNSEEN, Task
+from gateway.recipe_variant import VARIANTS, UnknownPart, Variant
 from gateway.ruler import Ruler
 from gateway.yamlfile import FileError, Location, Problem
 from protocols.faults import Code
@@ -74,6 +75,10 @@ class Recipe(_Part):
     """Millimetres of the part for each pixel of the frame; then lengths, distances, areas and positions are in mm."""
     calibration: CalibrationFile | None = None
     """Of the camera, for `undistort`; with a plane, lengths, distances, areas and positions are in mm."""
+    variants: Annotated[tuple[Variant, ...], Field(max_length=VARIANTS)] = ()
+    """Limits of their own for some parts, by PART_ID or SERIAL."""
+    unknown_part: UnknownPart | None = None
+    """What is said of a part that no variant fits; goes with variants."""
     _folder: Path = PrivateAttr(default=Path())
     _lens: Calibration | None = PrivateAttr(default=None)
 
@@ -128,6 +133,21 @@ class Recipe(_Part):
             found[UNSEEN] = None
         return tuple(found)
 
+    @cached_property
+    def varied(self) -> Mapping[str, Recipe]:
+        """What each variant judges by: a recipe without variants, by the variant's name."""
+        return {variant.name: self._with(variant) for variant in self.variants}
+
+    def _with(self, variant: Variant) -> Recipe:
+        own: dict[str, Any] = {"rules": variant.rules, "zones": variant.zones}
+        changed = {key: value for key, value in own.items() if value is not None}
+        return self.model_copy(update={**changed, "variants": (), "unknown_part": None})
+
+    @property
+    def all_rules(self) -> tuple[Rule, ...]:
+        """Of the recipe and its variants."""
+        return (*self.rules, *(rule for variant in self.variants for rule in variant.rules or ()))
+
     def path(self, model: ModelFile) -> Path:
         """Where a model file is, which `load` has found to lie inside the folder."""
         return self.folder / model.file
@@ -135,7 +155,7 @@ class Recipe(_Part):
     @property
     def tags(self) -> tuple[tuple[int, str], ...]:
         """Which rules ask for which tags."""
-        return tuple((index, rule.tag.of) for index, rule in enumerate(self.rules) if rule.tag is not None)
+        return tuple((index, rule.tag.of) for index, rule in enumerate(self.all_rules) if rule.tag is not None)
 
     def placed(self, folder: Path) -> Self:
         """This recipe, told that it stands in `folder`."""
@@ -164,6 +184,8 @@ class Recipe(_Part):
                 del content[key]
         if self.task is not None:
             del content["steps"]
+        if not self.variants:
+            del content["variants"], content["unknown_part"]
         return content
 
 
@@ -261,7 +283,7 @@ def mistakes(recipe: Recipe) -> Iterator[tuple[Location, str]]:
         if step.picture.undistort and recipe.calibration is None:
             yield (*place, "picture", "undistort"), "needs a calibration; see `gateway camera calibrate`"
     yield from ((("steps", *location), message) for location, message in chain_mistakes(recipe.steps))
-    for part in ("steps", "checks", "rules", "values", "zones"):
+    for part in ("steps", "checks", "rules", "values", "zones", "variants"):
         first: dict[str, int] = {}
         for index, item in enumerate(getattr(recipe, part)):
             if first.setdefault(item.name, index) != index:
@@ -269,16 +291,33 @@ def mistakes(recipe: Recipe) -> Iterator[tuple[Location, str]]:
                 yield (part, index, "name"), message
             for location, message in _within(item, classes, zones):
                 yield (part, index, *location), message
+    yield from _variant_mistakes(recipe)
 
 
 def _within(
-    item: Step | Check | Rule | Value | Zone, classes: tuple[str, ...] | None, zones: frozenset[str]
+    item: Step | Check | Rule | Value | Zone | Variant, classes: tuple[str, ...] | None, zones: frozenset[str]
 ) -> Iterator[tuple[Location, str]]:
     if isinstance(item, Rule):
         yield from rule_mistakes(item, classes, zones)
     elif isinstance(item, Check | Value):
         key, selection = ("of", item.of) if isinstance(item, Value) else ("when", item.when)
         yield from (((key, *location), message) for location, message in selection_mistakes(selection, classes, zones))
+
+
+def _variant_mistakes(recipe: Recipe) -> Iterator[tuple[Location, str]]:
+    if recipe.variants and recipe.unknown_part is None:
+        yield ("variants",), "need unknown_part, which says what becomes of a part that none fits"
+    if not recipe.variants and recipe.unknown_part is not None:
+        yield ("unknown_part",), "has no place without variants; remove it"
+    plain = (
+        set(mistakes(recipe.model_copy(update={"variants": (), "unknown_part": None}))) if recipe.variants else set()
+    )
+    for index, variant in enumerate(recipe.variants):
+        for location, message in mistakes(recipe.varied[variant.name]):
+            if getattr(variant, str(location[0]), None) is not None:
+                yield ("variants", index, *location), message
+            elif (location, message) not in plain:  # what the recipe says does not fit the variant's zones
+                yield ("variants", index, "zones"), f"{yamlfile.dotted(location)}: {message}"
 
 
 def doubts(recipe: Recipe) -> Iterator[str]:
@@ -303,7 +342,7 @@ def unknown_labels(recipe: Recipe, labels: tuple[str, ...]) -> Iterator[str]:
 
     named: list[tuple[str, Selection]] = [
         *((f"check {check.name!r}", check.when) for check in recipe.checks),
-        *((f"rule {rule.name!r}", rule.asks) for rule in recipe.rules if rule.asks is not None),
+        *((f"rule {rule.name!r}", rule.asks) for rule in recipe.all_rules if rule.asks is not None),
         *((f"value {value.name!r}", value.of) for value in recipe.values),
     ]
     for name, selection in named:
