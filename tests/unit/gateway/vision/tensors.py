@@ -7,7 +7,7 @@ from pydantic import TypeAdapter
 
 from gateway.inspection import Finding
 from gateway.recipe_task import Task as Settings
-from gateway.scene import enclosed
+from gateway.ruler import enclosed
 from gateway.vision.engines import EngineInfo
 from gateway.vision.image import Placement
 from gateway.vision.tasks import Task, make_task
