@@ -16,7 +16,7 @@ UV_VERSION = 0.13.9
 LOCK = .venv-lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-header --constraints requirements/constraints.in
 # Of [project.optional-dependencies], what `make extras` installs.
-EXTRAS = --extra basler --extra genicam --extra openvino
+EXTRAS = --extra basler --extra genicam --extra openvino --extra openvino-provider
 
 help:
 	@echo 'make demo     run the simulated inspection line       (ARGS="--plain --seconds 8")'

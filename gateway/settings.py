@@ -10,7 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from gateway.tag_settings import StationTagsConfig
 from gateway.validation import alike
 from gateway.vision.camera_settings import CameraConfig
-from gateway.vision.settings import EngineConfig, FramesConfig, WorkerConfig
+from gateway.vision.engine_settings import EngineConfig, OnnxRuntimeConfig
+from gateway.vision.settings import FramesConfig, WorkerConfig
 from protocols.devices import AnyDevice, ModbusDeviceConfig, OpcUaDeviceConfig
 from protocols.handshake import CycleSettings
 from protocols.links import LinkConfig
@@ -116,7 +117,7 @@ class StationConfig(_Part):
     """Where the pictures come from."""
     recipes: Annotated[tuple[Path, ...], Field(min_length=1, max_length=1000)]
     """Recipe folders; the first is active at start."""
-    engine: EngineConfig = EngineConfig()
+    engine: EngineConfig = OnnxRuntimeConfig()
     worker: WorkerConfig = WorkerConfig()
     frames: FramesConfig = FramesConfig()
     cycle: CycleConfig = CycleConfig()

@@ -10,10 +10,10 @@ from typing import Protocol
 from gateway.inspection import Finding
 from gateway.recipe import Recipe
 from gateway.recipe_step import ModelFile, Step
+from gateway.vision.engine_settings import EngineConfig
 from gateway.vision.engines import EngineError, make_engine
 from gateway.vision.frames import Pixels
 from gateway.vision.image import Resizer
-from gateway.vision.settings import EngineConfig
 from gateway.vision.tasks import make_look, make_task
 from protocols.faults import Code
 

@@ -17,12 +17,13 @@ from gateway.inspection import Finding, FrameFacts, Observation
 from gateway.vision import picture, wire
 from gateway.vision.camera_settings import AnyCamera
 from gateway.vision.cameras import CameraError, Order, make_camera
+from gateway.vision.engine_settings import EngineConfig
 from gateway.vision.engines import EngineError
 from gateway.vision.frames import FrameRing, Pixels
 from gateway.vision.image import FrameCheck
 from gateway.vision.inject import Faults
 from gateway.vision.pipeline import Pipeline, rehearsed
-from gateway.vision.settings import EngineConfig, FramesConfig
+from gateway.vision.settings import FramesConfig
 from gateway.vision.tasks import TaskError
 from protocols.faults import Code
 

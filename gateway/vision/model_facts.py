@@ -28,11 +28,10 @@ def main(arguments: list[str]) -> None:
 
 
 def _facts(model: bytes) -> dict[str, Any]:
-    from gateway.vision.engines import ort
+    from gateway.vision.engines import ort, providers
     from gateway.vision.engines.onnx_file import opsets
-    from gateway.vision.settings import EngineConfig
 
-    inputs, outputs, metadata = ort.interface(model, EngineConfig())
+    inputs, outputs, metadata = ort.interface(model)
     return {
         "opsets": opsets(model),
         "inputs": [{"name": name, "type": kind, "shape": list(shape)} for name, kind, shape in inputs],
@@ -40,7 +39,7 @@ def _facts(model: bytes) -> dict[str, Any]:
         "metadata": {key: value[:500] for key, value in sorted(metadata.items())[:40]},
         "labels": _labels(metadata),
         "task": _task(outputs, metadata),
-        "providers": ort.providers(),
+        "providers": list(providers.BUILT_IN),
     }
 
 

@@ -13,6 +13,7 @@ from gateway.recipe_step import Step, Tiles
 from gateway.recipe_task import UNSEEN
 from gateway.vision import spots, tiles
 from gateway.vision.cuts import Cutter
+from gateway.vision.engine_settings import EngineConfig
 from gateway.vision.engines import EngineError
 from gateway.vision.eyes import Check, Eye, Findings, make_eye
 from gateway.vision.finding_rows import MAX_FINDINGS
@@ -20,7 +21,6 @@ from gateway.vision.frames import Pixels
 from gateway.vision.image import FrameCheck
 from gateway.vision.lens import Lens
 from gateway.vision.places import Place, on_frame
-from gateway.vision.settings import EngineConfig
 from gateway.vision.tasks import TaskError
 from protocols.faults import Code
 

@@ -6,23 +6,15 @@ import mmap
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import Field
 
 from gateway.vision.camera_settings import AnyCamera, Settings
+from gateway.vision.engine_settings import EngineConfig, OnnxRuntimeConfig
 
 SLOT_HEADER = mmap.PAGESIZE
 """Bytes before the pixels of a slot: one page, so that pixels start aligned."""
-
-
-class EngineConfig(Settings):
-    """What runs the network."""
-
-    kind: Literal["onnxruntime"] = "onnxruntime"
-    threads: int = Field(default=1, ge=1, le=64)
-    spin_us: int = Field(default=200, ge=0, le=100_000)
-    """How long an idle engine thread watches for work before it sleeps: latency against processor time."""
 
 
 class WorkerConfig(Settings):
@@ -61,7 +53,7 @@ class PoolSettings:
 
     recipe: Path
     camera: AnyCamera
-    engine: EngineConfig = field(default_factory=EngineConfig)
+    engine: EngineConfig = field(default_factory=OnnxRuntimeConfig)
     worker: WorkerConfig = field(default_factory=WorkerConfig)
     frames: FramesConfig = field(default_factory=FramesConfig)
     grab_timeout: float = 0.2

@@ -17,8 +17,9 @@ from pydantic import TypeAdapter
 from gateway import child
 from gateway.vision import wire
 from gateway.vision.camera_settings import CameraConfig
+from gateway.vision.engine_settings import EngineConfig
 from gateway.vision.finding_rows import WireError
-from gateway.vision.settings import EngineConfig, FramesConfig, WorkerConfig
+from gateway.vision.settings import FramesConfig, WorkerConfig
 from protocols.faults import Code
 
 if TYPE_CHECKING:
@@ -152,7 +153,8 @@ def _prepare(channel: Channel, start: wire.Start, ring: int) -> Inspector | None
     recipe = Path(start.recipe)
     try:
         camera, frames = TypeAdapter(CameraConfig).validate_python(start.camera), FramesConfig(**start.frames)
-        inspector = Inspector(channel.send, camera, EngineConfig(**start.engine), frames, ring)
+        engine: EngineConfig = TypeAdapter(EngineConfig).validate_python(start.engine)
+        inspector = Inspector(channel.send, camera, engine, frames, ring)
         inspector.load(recipe, start.content)
         return inspector
     except (RecipeError, EngineError, TaskError) as error:

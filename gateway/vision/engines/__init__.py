@@ -9,8 +9,8 @@ from typing import Any, Protocol
 from numpy.typing import NDArray
 
 from gateway.recipe_task import Input
+from gateway.vision.engine_settings import EngineConfig, OpenVinoConfig
 from gateway.vision.frames import Pixels
-from gateway.vision.settings import EngineConfig
 from protocols.faults import Code
 
 Tensor = NDArray[Any]
@@ -36,10 +36,18 @@ class EngineInfo:
     """Height x width x 3, BGR; what it holds at `run` is what the network sees."""
     outputs: Mapping[str, tuple[int, ...]]
     metadata: Mapping[str, str]
+    engine: str = ""
+    """Name and version."""
+    precision: str = "f32"
+    """What it really computes in."""
+    device: str = ""
+    """The processor or card by its own name."""
+    missed: str = ""
+    """Why what was wished first does not run the network, in one sentence; "" if it does."""
 
 
 class Engine(Protocol):
-    """Runs one network."""
+    """Runs one network. A further engine is one module with these two calls and one member of EngineConfig."""
 
     def load(self, model: bytes, picture: Input = PLAIN) -> EngineInfo:
         """Make the network ready for pictures given to it so; EngineError 2001 or 2006. Once."""
@@ -49,7 +57,11 @@ class Engine(Protocol):
 
 
 def make_engine(config: EngineConfig) -> Engine:
-    """The engine that the settings describe."""
+    """The engine that the settings describe; EngineError 2001 if it is not installed."""
+    if isinstance(config, OpenVinoConfig):
+        from gateway.vision.engines.ov import OpenVino
+
+        return OpenVino(config)
     from gateway.vision.engines.ort import OnnxRuntime
 
     return OnnxRuntime(config)

@@ -22,7 +22,8 @@ _CHILDREN: dict[str, dict[int, str]] = {
     "sparse": {1: "tensor", 2: "tensor"},
 }
 _EXTERNAL_DATA, _DATA_LOCATION = 13, 14
-_OPSET_IMPORT = 8
+_GRAPH, _OPSET_IMPORT = 7, 8
+_METADATA = 14
 
 
 class DamagedModelError(Exception):
@@ -31,6 +32,8 @@ class DamagedModelError(Exception):
 
 def external_data(model: bytes) -> bool:
     """Whether any tensor keeps its values outside the file; DamagedModelError if it cannot be told."""
+    if not any(field == _GRAPH for field, _ in _fields(memoryview(model))):
+        raise DamagedModelError("it holds no network")
     return _external(memoryview(model), "model", 0)
 
 
@@ -44,6 +47,20 @@ def opsets(model: bytes) -> dict[str, int]:
             name = bytes(domain).decode("utf-8", "replace") if not isinstance(domain, int) else ""
             found[name or "ai.onnx"] = version if isinstance(version, int) else 0
     return found
+
+
+def metadata(model: bytes) -> dict[str, str]:
+    """The model's own notes (metadata_props), as an engine that hands them on tells them; DamagedModelError."""
+    found: dict[str, str] = {}
+    for field, value in _fields(memoryview(model)):
+        if field == _METADATA and isinstance(value, memoryview):
+            parts = dict(_fields(value))
+            found[_words(parts.get(1))] = _words(parts.get(2))
+    return found
+
+
+def _words(value: int | memoryview | None) -> str:
+    return bytes(value).decode("utf-8", "replace") if isinstance(value, memoryview) else ""
 
 
 def _external(data: memoryview, kind: str, depth: int) -> bool:

@@ -10,10 +10,10 @@ import pytest
 from gateway.inspection import Finding
 from gateway.recipe import Recipe
 from gateway.recipe_task import UNSEEN
+from gateway.vision.engine_settings import OnnxRuntimeConfig
 from gateway.vision.engines import EngineError
 from gateway.vision.frames import Pixels
 from gateway.vision.pipeline import Pipeline
-from gateway.vision.settings import EngineConfig
 from gateway.vision.tasks import TaskError
 from protocols.faults import Code
 from tests import models
@@ -35,7 +35,7 @@ def step(folder: Path, name: str, model: bytes, *labels: str, **parts: Any) -> d
 
 def pipeline(folder: Path, *steps: dict[str, Any]) -> Pipeline:
     recipe = Recipe.model_validate({"recipe": "steps", "number": 1, "steps": steps, "rules": RULES}).placed(folder)
-    return Pipeline(recipe, EngineConfig())
+    return Pipeline(recipe, OnnxRuntimeConfig())
 
 
 def test_the_findings_of_all_steps_in_their_order(tmp_path: Path) -> None:
