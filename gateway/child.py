@@ -9,6 +9,7 @@ import os
 import resource
 import signal
 import sys
+from typing import TextIO
 
 _PR_SET_PDEATHSIG = 1
 
@@ -69,3 +70,10 @@ def die_with(parent: int) -> None:
             ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
         os._exit(0)
+
+
+def quiet() -> TextIO:
+    """The standard output as it was, for the answer alone: what a library prints goes where errors go from now on."""
+    answer = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    return answer

@@ -37,6 +37,7 @@ class Cycle:
     trigger: Trigger
     recipe: Recipe
     model_crc: int
+    provider: str = ""
     inspection: Inspection | None = None
 
     def judged(self, judged: Judged, seen: Observation, result_seq: int, now: float) -> Inspection:
@@ -50,6 +51,7 @@ class Cycle:
             recipe=self.recipe.number,
             recipe_name=self.recipe.name,
             model_crc=self.model_crc,
+            provider=self.provider,
             score=judged.score,
             rule=judged.rule,
             checks=judged.checks,
@@ -76,6 +78,7 @@ class Cycle:
             recipe=self.recipe.number,
             recipe_name=self.recipe.name,
             model_crc=self.model_crc,
+            provider=self.provider,
             detail=detail or seen.detail,
             total=now - self.trigger.accepted,
             grab=seen.grab,

@@ -59,6 +59,7 @@ INSPECTION = sa.Table(
     sa.Column("exposed_utc", sa.Float),
     sa.Column("simulated", sa.Boolean),
     sa.Column("tags", sa.JSON),  # since version 2; null: none are recorded
+    sa.Column("provider", sa.Text),  # since version 3
     sa.Index("inspection_cycle", "station", "run", "cycle", unique=True),
     sa.Index("inspection_open", "id", sqlite_where=sa.text("judgement IS NULL")),
 )
@@ -70,13 +71,23 @@ def _first_tables(connection: sa.Connection) -> None:
     METADATA.create_all(connection, checkfirst=False)
 
 
-def _tags(connection: sa.Connection) -> None:
-    """Readings of equipment; a new data base has the column already, as `_first_tables` makes what METADATA says."""
-    if "tags" not in {column["name"] for column in sa.inspect(connection).get_columns(INSPECTION.name)}:
-        connection.exec_driver_sql("ALTER TABLE inspection ADD COLUMN tags JSON")
+def _column(name: str, kind: str) -> Callable[[sa.Connection], None]:
+    """A new column; a new data base has it already, as `_first_tables` makes what METADATA says."""
+
+    def add(connection: sa.Connection) -> None:
+        if name not in {column["name"] for column in sa.inspect(connection).get_columns(INSPECTION.name)}:
+            connection.exec_driver_sql(f"ALTER TABLE inspection ADD COLUMN {name} {kind}")
+
+    return add
 
 
-MIGRATIONS: tuple[Callable[[sa.Connection], None], ...] = (_first_tables, _tags)
+MIGRATIONS: tuple[Callable[[sa.Connection], None], ...] = (
+    _first_tables,
+    _column("tags", "JSON"),
+    _column("provider", "TEXT"),
+)
+_SINCE = {"tags": 2, "provider": 3}
+"""Columns that older files have not."""
 """Step n takes a data base from version n to n + 1; never change one that was released."""
 VERSION = len(MIGRATIONS)
 
@@ -165,6 +176,7 @@ def inspection_row(run: int, boot_id: int, inspection: Inspection) -> dict[str, 
     row.update(
         recipe_name=_text(inspection.recipe_name),
         model_crc=inspection.model_crc,
+        provider=_text(inspection.provider),
         result_seq=inspection.result_seq,
         judgement=int(inspection.judgement),
         reason=int(inspection.reason),
@@ -246,6 +258,7 @@ def inspection_of(row: sa.RowMapping) -> Inspection:
         recipe=row["recipe"],
         recipe_name=row["recipe_name"],
         model_crc=row["model_crc"],
+        provider=row["provider"] or "",
         score=_number(row["score"]),
         rule=row["rule"],
         checks=row["checks"],
@@ -276,9 +289,9 @@ def newest(
 
 def _select(version: int) -> sa.Select[Any]:
     """All columns; those that a file of this version has not yet are null."""
-    if version >= 2:
-        return sa.select(INSPECTION)
-    return sa.select(*(column for column in INSPECTION.columns if column.name != "tags"), sa.null().label("tags"))
+    missing = {name for name, since in _SINCE.items() if version < since}
+    there = (column for column in INSPECTION.columns if column.name not in missing)
+    return sa.select(*there, *(sa.null().label(name) for name in sorted(missing)))
 
 
 def open_rows(connection: sa.Connection) -> list[tuple[int, Inspection]]:

@@ -132,5 +132,7 @@ class Inspection:
     exposed_utc: float = 0.0
     simulated: bool = False
     boot_id: int = 0
+    provider: str = ""
+    """What really ran the network."""
     frame: FrameFacts = FrameFacts()
     """Not recorded in the history, only told in the log."""

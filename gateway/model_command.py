@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from gateway import bench_command, engine_command
+
 DETECT_FORMATS = (
     "end2end",
     "yolov5",
@@ -25,7 +27,7 @@ CLASSIFY_FORMATS = ("probabilities", "logits", "multilabel")
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add `model inspect` to the command line."""
+    """Add `model inspect|compare|bench` to the command line."""
     model = commands.add_parser("model", help="look into a model file").add_subparsers(
         required=True, metavar="COMMAND", title="commands"
     )
@@ -33,6 +35,8 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     inspect.add_argument("file", type=Path, metavar="FILE", help="an ONNX model")
     inspect.add_argument("--json", action="store_true", help="for programs")
     inspect.set_defaults(command=_inspect)
+    engine_command.add_compare(model)
+    bench_command.add_bench(model)
 
 
 def add_new(recipe: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

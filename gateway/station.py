@@ -272,8 +272,8 @@ class Station:
     def workers_ready(self, facts: ModelFacts) -> None:
         """Model loaded, camera there: triggers may come."""
         self.facts = facts
-        self.role.simulated = facts.simulated
-        self.role.recipe_active = facts.recipe
+        self.role.simulated, self.role.recipe_active = facts.simulated, facts.recipe
+        self.role.condition(Code.ENGINE_FALLBACK, bool(facts.missed))
         self.role.condition(Code.STARTING, False)
         self._set_worker_fault(Code.NONE, "")
         self._show()
@@ -428,7 +428,7 @@ class Station:
         if self._pool is not None:
             self._pool.inspect(trigger)
         self._hide(request.cycle)
-        cycle = Cycle(self.name, self.role.boot_id, trigger, self.recipe, self.facts.model_crc)
+        cycle = Cycle(self.name, self.role.boot_id, trigger, self.recipe, self.facts.model_crc, self.facts.provider)
         self._outcomes.begin(cycle, partial(self._unveil, request.cycle))
         self._equipment.accepted(request.cycle)
 

@@ -57,6 +57,8 @@ class PoolCounts:
     late: int = 0
     pictures: int = 0
     pictures_skipped: int = 0
+    fallbacks: int = 0
+    """Times a network ran on another device than wished."""
 
 
 @dataclass(slots=True)
@@ -262,6 +264,10 @@ class WorkerPool:
             return
         self._told = now
         if isinstance(now, ModelFacts):
+            log.info("vision_ready", recipe=now.recipe_name, runs_on=now.provider)
+            if now.missed:
+                self._counts.fallbacks += 1
+                log.warning("engine_fallback", code=int(Code.ENGINE_FALLBACK), detail=now.missed)
             self._events.workers_ready(now)
         else:
             self._events.workers_down(*now)

@@ -35,6 +35,8 @@ class Code(IntEnum):
     OUTPUT_INVALID = 2005
     MODEL_MISMATCH = 2006
     CRASH_LOOP = 2007
+    ENGINE_FALLBACK = 2008
+    ENGINE_UNPROVEN = 2009
     NOTHING_TO_LOOK_AT = 2008
     LINK_LOST = 3001
     PLC_HEARTBEAT_LOST = 3002
@@ -184,6 +186,20 @@ _ROWS = (
         "A step of the recipe had nothing to look at",
         "the part is missing, out of the picture, or not found",
         "Compare the picture with the recipe's steps; a rule on the label unseen gives a code of its own",
+    ),
+    (
+        Code.ENGINE_FALLBACK,
+        _D,
+        "The network runs on another device than wished",
+        "the graphics card, its driver or package is missing, or cannot run this network",
+        "See the log for what is missing; mend it, or change the wish list (engine)",
+    ),
+    (
+        Code.ENGINE_UNPROVEN,
+        _F,
+        "This engine has not been compared with the reference",
+        "the model, the engine, its version or the computer is new, or the comparison failed",
+        "Run `gateway model compare` with pictures of parts, or use kind onnxruntime on the cpu",
     ),
     (
         Code.LINK_LOST,

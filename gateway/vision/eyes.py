@@ -10,10 +10,12 @@ from typing import Protocol
 from gateway.inspection import Finding
 from gateway.recipe import Recipe
 from gateway.recipe_step import ModelFile, Step
+from gateway.vision import proof
 from gateway.vision.engine_settings import EngineConfig
 from gateway.vision.engines import EngineError, make_engine
 from gateway.vision.frames import Pixels
 from gateway.vision.image import Resizer
+from gateway.vision.proof import Runs
 from gateway.vision.tasks import make_look, make_task
 from protocols.faults import Code
 
@@ -33,6 +35,10 @@ class Eye(Protocol):
     """Width and height of the network's input; 0, 0 without one."""
     provider: str
     """What runs the network; empty without one."""
+    runs: Runs | None
+    """The same in full; None without one."""
+    missed: str
+    """Why not what was wished first; empty if it does."""
     spent: float
     """Seconds the network ran at the last look."""
 
@@ -49,9 +55,14 @@ class Eye(Protocol):
 class NetworkEye:
     """Resize, network, task."""
 
-    def __init__(self, recipe: Recipe, step: Step, model: ModelFile, config: EngineConfig) -> None:
+    def __init__(self, recipe: Recipe, step: Step, model: ModelFile, config: EngineConfig, *, proven: bool) -> None:
         self._engine = make_engine(config)
         info = self._engine.load(_model_bytes(recipe, model), model.input)
+        runs = Runs(info.engine, info.provider, info.precision, info.device)
+        if proven:
+            _demand_proof(recipe, model, runs, config)
+        self.runs: Runs | None = runs
+        self.missed = info.missed
         self._task = make_task(step.task, info)
         self._resizer = Resizer(info.input, self._task.resize)
         self.labels, self.provider = self._task.labels, info.provider
@@ -88,7 +99,8 @@ class NetworkEye:
 class PlainEye:
     """A task that needs no network."""
 
-    size, provider = (0, 0), ""
+    size, provider, missed = (0, 0), "", ""
+    runs: Runs | None = None
 
     def __init__(self, step: Step) -> None:
         self._look = make_look(step.task)
@@ -112,9 +124,19 @@ class PlainEye:
         return found
 
 
-def make_eye(recipe: Recipe, step: Step, config: EngineConfig) -> Eye:
-    """What looks in this step; EngineError, TaskError."""
-    return PlainEye(step) if step.model is None else NetworkEye(recipe, step, step.model, config)
+def make_eye(recipe: Recipe, step: Step, config: EngineConfig, *, proven: bool = True) -> Eye:
+    """What looks in this step; EngineError, TaskError. `proven`: by an engine that passed the comparison alone."""
+    if step.model is None:
+        return PlainEye(step)
+    return NetworkEye(recipe, step, step.model, config, proven=proven)
+
+
+def _demand_proof(recipe: Recipe, model: ModelFile, runs: Runs, config: EngineConfig) -> None:
+    if proof.proven(recipe.folder, model.sha256, runs):
+        return
+    command = " ".join(["gateway model compare", str(recipe.folder), *proof.options(config), "--pictures FOLDER"])
+    text = f"on {runs} {model.file} has not been compared with the reference, or the comparison failed; say {command}"
+    raise EngineError(Code.ENGINE_UNPROVEN, text)
 
 
 def _model_bytes(recipe: Recipe, model: ModelFile) -> bytes:

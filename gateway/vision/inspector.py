@@ -86,6 +86,7 @@ class Inspector:
             sha256=recipe.model_mark,
             model_crc=wire.model_crc(recipe.model_mark),
             provider=pipeline.provider,
+            missed=pipeline.missed,
             warm_up=warm_up,
             labels=pipeline.labels,
             input_width=width,

@@ -28,17 +28,23 @@ from protocols.faults import Code
 class Pipeline:
     """The steps of one recipe, ready to look at frames. EngineError and TaskError name the step."""
 
-    def __init__(self, recipe: Recipe, config: EngineConfig) -> None:
+    def __init__(self, recipe: Recipe, config: EngineConfig, *, proven: bool = True) -> None:
+        """`proven`: a network runs on what has passed the comparison alone, else EngineError 2009."""
         self._looks: list[_Look] = []
         self._many = len(recipe.steps) > 1
         self._lens = None if recipe.lens is None else Lens(recipe.lens)
         for step in recipe.steps:
             with self._named(step):
-                self._looks.append(_Look(step, make_eye(recipe, step, config), self._lens))
+                eye = make_eye(recipe, step, config, proven=proven)
+                self._looks.append(_Look(step, eye, self._lens))
         eyes = [look.eye for look in self._looks]
         labels = [label for look in self._looks for label in look.labels]
         self.labels = tuple(dict.fromkeys(labels))
         self.provider = ", ".join(dict.fromkeys(eye.provider for eye in eyes if eye.provider))
+        self.runs = [eye.runs for eye in eyes if eye.runs is not None]
+        """What runs each network, in full."""
+        self.missed = next((eye.missed for eye in eyes if eye.missed), "")
+        """Why it is not what was wished first."""
         self.size = next((eye.size for eye in eyes if eye.provider), (0, 0))
         """Width and height of the first network's input."""
 

@@ -53,6 +53,8 @@ class ModelFacts:
     input_width: int = 0
     input_height: int = 0
     simulated: bool = False
+    missed: str = ""
+    """Why not what was wished first runs the network, in one sentence; "" if it does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -313,6 +315,7 @@ def _facts(message: dict[str, Any]) -> ModelFacts:
         sha256=text(message, "sha256", 64),
         model_crc=_integer(message, "model_crc", 0xFFFF),
         provider=text(message, "provider", MAX_TEXT),
+        missed=text(message, "missed", MAX_TEXT),
         warm_up=real(message.get("warm_up"), 0.0, MAX_SECONDS, "warm_up"),
         labels=tuple(labels),
         input_width=_integer(message, "input_width", 2**20),

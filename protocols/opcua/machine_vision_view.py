@@ -17,6 +17,7 @@ _BY_HAND = frozenset(
         Code.MODEL_LOAD,
         Code.MODEL_HASH,
         Code.MODEL_MISMATCH,
+        Code.ENGINE_UNPROVEN,
         Code.CONFIG_INVALID,
         Code.CERT_EXPIRED,
     }

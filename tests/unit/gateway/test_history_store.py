@@ -68,6 +68,7 @@ def made_old(path: Path) -> None:
     """The file as the first version made it."""
     with closing(sqlite3.connect(path)) as raw:
         raw.execute("ALTER TABLE inspection DROP COLUMN tags")
+        raw.execute("ALTER TABLE inspection DROP COLUMN provider")
         raw.execute("PRAGMA user_version = 1")
         raw.commit()
 
@@ -79,13 +80,14 @@ def test_a_history_without_tags_is_read_as_it_is_and_taken_over_at_the_next_star
     before = [(row.trigger, row.judgement) for row in newest(path, 5)]
     assert [judgement for _, judgement in before] == [Judgement.NG, Judgement.OK]
     assert reopened(path)["cell1"].result_seq == 2
-    assert query(path, "PRAGMA user_version") == [(2,)]
+    assert query(path, "PRAGMA user_version") == [(3,)]
     assert [(row.trigger, row.judgement) for row in newest(path, 5)] == before
     again = Store(path, boot_id=11)
     again.open()
     again.write([Inspection("cell1", Trigger(3, 3, accepted=100.0, tags=TAGS), Judgement.OK, 0, 3, 1)], 1)
     again.close()
     assert newest(path, 1)[0].trigger.tags["cnc.tool"].value == 7
+    assert [row.provider for row in newest(path, 3)] == ["", "", ""]
     assert not list(path.parent.glob("*.corrupt-*"))
 
 

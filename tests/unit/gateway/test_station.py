@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import pytest
 
@@ -133,6 +133,18 @@ async def test_vision_down_takes_ready_and_comes_back(cell: Cell) -> None:
     assert cell.vision.resets == 1
     cell.station.workers_ready(cell.station.facts)
     assert cell.status.ready
+
+
+async def test_a_network_on_another_device_than_wished_degrades_the_station_and_is_recorded(cell: Cell) -> None:
+    fallen_back = replace(cell.station.facts, provider="CPUExecutionProvider", missed="no cuda here")
+    cell.station.workers_ready(fallen_back)
+    assert cell.status.bits & StatusBit.DEGRADED
+    assert cell.status.ready
+    cell.seen(cell.trigger(1))
+    assert cell.result.judgement is Judgement.OK
+    assert list(cell.disk.rows.values())[-1].provider == "CPUExecutionProvider"
+    cell.station.workers_ready(replace(fallen_back, missed=""))
+    assert not cell.status.bits & StatusBit.DEGRADED
 
 
 async def test_commands_wait_for_the_recovery() -> None:

@@ -14,11 +14,11 @@ from gateway.calibration import Calibration
 from gateway.inspection import Finding
 from gateway.judge import judge
 from gateway.recipe import Recipe, RecipeError
+from gateway.vision.engine_settings import OnnxRuntimeConfig
 from gateway.vision.frames import Pixels
 from gateway.vision.lens import Lens
 from gateway.vision.pipeline import Pipeline
 from gateway.vision.places import Place
-from gateway.vision.settings import EngineConfig
 from gateway.vision.tasks import TaskError
 from protocols.faults import Code
 from tests import models
@@ -108,13 +108,13 @@ def folder(place: Path, made: dict[str, Any], **parts: Any) -> Path:
 
 def test_a_step_sees_the_straight_picture_and_tells_places_of_the_frame(tmp_path: Path) -> None:
     recipe = recipes.load(folder(tmp_path, document(), picture={"undistort": True}))
-    (finding,), _ = Pipeline(recipe, EngineConfig()).look(spot(50, 50), lambda picture: None)
+    (finding,), _ = Pipeline(recipe, OnnxRuntimeConfig()).look(spot(50, 50), lambda picture: None)
     assert finding.box[:2] != (100, 100)
     assert LENS.straightened(finding).box == pytest.approx((100, 100, 120, 110), abs=0.2)  # a hull of a hull
 
 
 def test_a_frame_of_another_size_is_a_fault(tmp_path: Path) -> None:
-    ready = Pipeline(recipes.load(folder(tmp_path, document())), EngineConfig())
+    ready = Pipeline(recipes.load(folder(tmp_path, document())), OnnxRuntimeConfig())
     with pytest.raises(
         TaskError, match="the frame has 320 x 250 pixels, the calibration was made for 320 x 256"
     ) as caught:

@@ -53,7 +53,9 @@ def observed(**changes: object) -> wire.Observed:
     "message",
     [
         wire.Ready(
-            wire.ModelFacts(1, "bracket", "ab" * 32, 5, "CPUExecutionProvider", 0.1, ("scratch",), 320, 256, True)
+            wire.ModelFacts(
+                1, "bracket", "ab" * 32, 5, "CPUExecutionProvider", 0.1, ("scratch",), 320, 256, True, "no cuda"
+            )
         ),
         wire.Failed(Code.MODEL_HASH, "another file"),
         wire.Exposed(7, 1.7e9, 0.01),
