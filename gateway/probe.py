@@ -81,7 +81,7 @@ async def _probe(settings: PoolSettings) -> Probed:
         except TimeoutError:
             outcome = f"not loaded after {settings.worker.start_timeout_s:g} s (worker.start_timeout_s)"
         finally:
-            ended = await _end(worker)
+            ended = await end(worker)
     finally:
         os.close(ring)
     if isinstance(outcome, ModelFacts):
@@ -89,7 +89,7 @@ async def _probe(settings: PoolSettings) -> Probed:
     return Probed(None, f"{outcome}: {ended}" if ear.died else outcome, ear.camera)
 
 
-async def _end(worker: WorkerProcess) -> str:
+async def end(worker: WorkerProcess) -> str:
     """Kill the process and see it gone; how it ended."""
     worker.kill()
     give_up = asyncio.get_running_loop().time() + REAP

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gateway import model_command
+from gateway import model_command, try_command
 
 if TYPE_CHECKING:
     from gateway.probe import Probed
@@ -35,6 +35,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     taken.add_argument("--as", dest="name", metavar="NAME", help="name of the new folder (default: as it is packed)")
     _with_memory(taken)
     taken.set_defaults(command=_import)
+    _with_memory(try_command.add(recipe))
     packed = recipe.add_parser("export", help="pack a recipe as one ZIP file, to be imported elsewhere")
     packed.add_argument("folder", type=Path, metavar="FOLDER", help="a recipe folder")
     packed.add_argument("--out", type=Path, required=True, metavar="ZIP", help="the file to be made")
