@@ -17,6 +17,7 @@ import structlog
 from gateway import config as configuration
 from gateway.active_recipes import ActiveRecipes
 from gateway.config import Loaded, StationConfig
+from gateway.control import Control
 from gateway.history import History, HistoryError
 from gateway.launch import Launched
 from gateway.lock import DataLock
@@ -119,6 +120,9 @@ class Gateway:
             supervisor.add(f"device {source.name}", source.run)
         for process in self.carriers.processes if self.carriers else ():
             supervisor.add(f"{process.name} process", process.run)
+        if sys.platform != "win32":
+            control = Control(self.config.data_dir, {station.name: station.recipes for station in self.stations})
+            supervisor.add(control.name, control.run)
         for equipment in self._equipment:
             equipment.start()
         parts = asyncio.create_task(supervisor.run(), name="supervisor")

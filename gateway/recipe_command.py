@@ -40,6 +40,11 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     packed.add_argument("folder", type=Path, metavar="FOLDER", help="a recipe folder")
     packed.add_argument("--out", type=Path, required=True, metavar="ZIP", help="the file to be made")
     packed.set_defaults(command=_export)
+    active = recipe.add_parser("activate", help="change the recipe of a station of the running gateway")
+    active.add_argument("file", type=Path, metavar="FILE", help="the configuration the gateway runs with")
+    active.add_argument("station", metavar="STATION")
+    active.add_argument("number", type=int, metavar="NUMBER", help="of the recipe")
+    active.set_defaults(command=_activate)
     known = recipe.add_parser("list", help="the recipes of a folder: number, name, tasks, model, what is wrong")
     known.add_argument("folder", type=Path, metavar="DIR", help="where the recipe folders are")
     show = recipe.add_parser("show", help="what a recipe looks for, its rules, bits and values in words")
@@ -150,6 +155,22 @@ def _export(options: argparse.Namespace) -> int:
     except (recipes.RecipeError, PackageError) as error:
         return _refuse(error)
     print(f"{options.out}: recipe {recipe.number} {recipe.name}, revision {recipe.revision}, {count} files")
+    return 0
+
+
+def _activate(options: argparse.Namespace) -> int:
+    from gateway import config, control
+
+    try:
+        loaded = config.load(options.file)
+        request = {"command": "activate", "station": options.station, "recipe": options.number}
+        longest = max(station.cycle.command_timeout_s for station in loaded.stations)
+        code, text = control.ask(loaded.data_dir, request, longest + 2 * control.PATIENCE)
+    except (config.ConfigError, control.ControlError) as error:
+        return _refuse(error)
+    if code:
+        return _refuse(ValueError(f"{options.station}: the recipe stays as it is ({code}): {text}"))
+    print(f"{options.station}: recipe {options.number} is active")
     return 0
 
 

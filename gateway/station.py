@@ -23,9 +23,10 @@ from gateway.judge import judge
 from gateway.log import log_inspection
 from gateway.metrics import StationMetrics
 from gateway.outcomes import COMMIT_GRACE, Outcomes, Store
+from gateway.recipe import Recipe
+from gateway.recipe_changes import RecipeChanges
 from gateway.station_setup import Pool, Setup
 from gateway.vision.wire import ModelFacts
-from gateway.workers import WorkerError
 from protocols import handshake as hs
 from protocols.faults import CATALOGUE, Code
 from protocols.handshake import Last
@@ -74,10 +75,11 @@ class Station:
         self._clock, self._wall = clock, wall
         self._outcomes = Outcomes(self, store, clock)
         self.facts = ModelFacts()
-        self._worker_fault = Code.NONE
+        self._worker_fault = Code.STARTING
+        self._changing = False
         self._recovered = False
         self._held: Command | None = None
-        self._activations: asyncio.Queue[hs.Execute] = asyncio.Queue(maxsize=4)
+        self.recipes = RecipeChanges(self, setup)
         self._all_taken = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
         self._veil: asyncio.TimerHandle | None = None
@@ -90,6 +92,7 @@ class Station:
     def use(self, pool: Pool) -> None:
         """Name the vision workers that look for this station."""
         self._pool = pool
+        self.recipes.use(pool)
 
     def equip(self, equipment: Equipment) -> None:
         """Name what stands around this station."""
@@ -119,7 +122,7 @@ class Station:
         self.role.monitor.reset(self._clock())
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._beat(), name=f"{self.name} heartbeat")
-            tasks.create_task(self._change_recipes(), name=f"{self.name} recipes")
+            tasks.create_task(self.recipes.run(), name=f"{self.name} recipes")
 
     async def stop(self, grace: float) -> None:
         """Ready off, let the running inspection end within `grace` seconds or end it as FAULT 5005, outputs invalid."""
@@ -167,37 +170,27 @@ class Station:
             due += period
             await asyncio.sleep(max(0.0, due - self._clock()))
 
-    async def _change_recipes(self) -> None:
-        while True:
-            request = await self._activations.get()
-            code = await self._activate(request.param)
-            if self.role.command_finished(request.token, code):
-                self._commanded(CommandCode.ACTIVATE_RECIPE, request.param, code)
-            self.tick()
+    # ------------------------------------------------------------ what the changes of recipe call
 
-    async def _activate(self, number: int) -> Code:
-        recipe = self._setup.recipes.get(number)
-        if recipe is None or self._pool is None:
-            self._log.warning("unknown_recipe", number=number, known=sorted(self._setup.recipes))
-            return Code.UNKNOWN_RECIPE
-        try:
-            async with asyncio.timeout(self._setup.settings.command_timeout):
-                facts = await self._pool.activate(recipe.folder)
-        except TimeoutError:
-            return Code.COMMAND_TIMEOUT
-        except WorkerError as error:
-            self._log.error("recipe_refused", recipe=recipe.name, code=int(error.code), detail=error.text)
-            return error.code
+    def recipe_changed(self, recipe: Recipe, facts: ModelFacts) -> None:
+        """Every trigger from now on is judged by this one."""
         self.recipe, self.facts = recipe, facts
         self.role.recipe_active = facts.recipe
-        await self._remember(number)
-        return Code.NONE
 
-    async def _remember(self, number: int) -> None:
-        why = await self._setup.remember(number) if self._setup.remember is not None else ""
-        if why:
-            text = f"a restart would begin with another recipe than {number}, as it cannot be written down"
-            self._log.error("recipe_not_kept", code=int(Code.STORE_WRITE), detail=f"{text} ({why})")
+    def command_ended(self, request: hs.Execute, code: Code) -> None:
+        """A change of recipe that the driver asked for is done, or could not be."""
+        if self.role.command_finished(request.token, code):
+            self._commanded(CommandCode.ACTIVATE_RECIPE, request.param, code)
+        self.tick()
+
+    def changing(self, active: bool) -> None:
+        """No trigger is taken while a person changes the recipe."""
+        self._changing = active
+        self._starting()
+        self.tick()
+
+    def _starting(self) -> None:
+        self.role.condition(Code.STARTING, self._changing or self._worker_fault is Code.STARTING)
 
     # ------------------------------------------------------------ what the link calls
 
@@ -274,7 +267,6 @@ class Station:
         self.facts = facts
         self.role.simulated, self.role.recipe_active = facts.simulated, facts.recipe
         self.role.condition(Code.ENGINE_FALLBACK, bool(facts.missed))
-        self.role.condition(Code.STARTING, False)
         self._set_worker_fault(Code.NONE, "")
         self._show()
 
@@ -307,9 +299,9 @@ class Station:
         before, self._worker_fault = self._worker_fault, code
         if before is code:
             return
-        self.role.condition(Code.STARTING, code is Code.STARTING)
         if before is not Code.NONE:
             self.role.condition(before, False)
+        self._starting()
         if code in (Code.NONE, Code.STARTING):
             self._log.info("vision_starting" if code else "vision_ready", **({"after": int(before)} if before else {}))
         else:
@@ -450,9 +442,7 @@ class Station:
         self._log.log(30 if code else 20, "command", command=command, param=param, code=int(code))
 
     def _execute(self, request: hs.Execute) -> None:
-        try:
-            self._activations.put_nowait(request)
-        except asyncio.QueueFull:
+        if not self.recipes.ask(request):
             self.role.command_finished(request.token, Code.OUT_OF_ORDER)
 
     def _lost(self, result: Result) -> None:
