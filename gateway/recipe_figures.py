@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from gateway.inspection import Observation, Trigger
@@ -151,17 +152,43 @@ class Moved:
 def moves(recipe: Recipe, cases: Sequence[Case]) -> Iterator[Moved]:
     """Every limit of every rule at values around its own; nothing is looked at again, only judged."""
     least = min(step.task.min_score for step in recipe.steps)
-    for index, rule in enumerate(recipe.rules):
+    for title, rule, put in _rules(recipe):
         for name, value, change in _limits(rule):
             for other in sorted({value, *_around(name, value)}):
                 if name.endswith("_score") and not max(least, 1e-9) <= other <= 1:
                     continue  # such findings never came from the vision process
                 if other < 0 and "value" not in name and "angle" not in name:
                     continue
-                rules = (*recipe.rules[:index], change(other), *recipe.rules[index + 1 :])
-                changed = recipe.model_copy(update={"rules": rules})
+                changed = put(change(other))
                 again = (case(changed, one.picture, one.seen) for one in cases)
-                yield Moved(rule.name, name, other, figures(again), other == value)
+                yield Moved(title, name, other, figures(again), other == value)
+
+
+def _rules(recipe: Recipe) -> Iterator[tuple[str, Rule, Callable[[Rule], Recipe]]]:
+    """Every rule, also those of variants, and how to put another one in its place."""
+    for index, rule in enumerate(recipe.rules):
+        yield rule.name, rule, partial(_with, recipe, index)
+    for number, variant in enumerate(recipe.variants):
+        for index, rule in enumerate(variant.rules or ()):
+            yield f"{variant.name}: {rule.name}", rule, partial(_with_varied, recipe, number, index)
+
+
+def _with(recipe: Recipe, index: int, rule: Rule) -> Recipe:
+    return _anew(recipe, rules=(*recipe.rules[:index], rule, *recipe.rules[index + 1 :]))
+
+
+def _with_varied(recipe: Recipe, number: int, index: int, rule: Rule) -> Recipe:
+    variant = recipe.variants[number]
+    rules = variant.rules or ()
+    other = variant.model_copy(update={"rules": (*rules[:index], rule, *rules[index + 1 :])})
+    return _anew(recipe, variants=(*recipe.variants[:number], other, *recipe.variants[number + 1 :]))
+
+
+def _anew(recipe: Recipe, **parts: Any) -> Recipe:
+    """A copy with other parts, which has worked out nothing yet: what a model has cached goes with its copy."""
+    changed = recipe.model_copy(update=parts)
+    changed.__dict__.pop("varied", None)
+    return changed
 
 
 _Change = Callable[[float], Rule]

@@ -92,6 +92,19 @@ def test_a_limit_is_moved_and_judged_anew() -> None:
     assert [one.value for one in moves(book, cases(book, *SEEN)) if one.now] == [0.5]
 
 
+def test_limits_of_variants_are_moved_too() -> None:
+    rule = {"name": "r", "when": {"label": "burr", "min_score": 0.5}, "verdict": "NG", "code": 1}
+    book = recipe({"when": {"label": "burr", "min_score": 0.5}})
+    big = {"name": "big", "part_ids": [[1, 1]], "rules": [rule]}
+    like = {"name": "like", "part_ids": [[2, 2]]}
+    book = Recipe.model_validate({**book.model_dump(), "variants": [big, like]})
+    seen = Observation((Finding("burr", 0.45),))
+    found = [case(book, Labelled(Path(f"{n}.png"), good=True, part_id=n), seen) for n in (1, 2)]
+    assert [one.judgement for one in found] == [OK, OK]
+    table = {(one.rule, one.value): one.figures.rejects.count for one in moves(book, found)}
+    assert (table["big: r", 0.5], table["big: r", 0.4], table["r0", 0.5], table["r0", 0.4]) == (0, 1, 0, 1)
+
+
 def test_counts_and_distances_are_moved_too() -> None:
     near = {"to": {"label": "hole"}, "max_distance": 100}
     book = recipe({"expect": {"label": "burr", "count": 1}}, {"when": {"label": "burr", "near": near}})
