@@ -27,7 +27,7 @@ the contract broken."""
 MARGIN = 0.5
 """Seconds that an outcome may come later at this PLC: every value is read and written by itself."""
 SETTLE = 0.5
-"""Seconds that two values may disagree of which each is written by itself."""
+"""Seconds that two values may disagree of which each is written by itself; where outcomes may be later, these too."""
 _POLICIES = {
     "none": "NoSecurity",
     "Basic256Sha256": "Basic256Sha256_SignAndEncrypt",
@@ -48,7 +48,8 @@ def main(arguments: Sequence[str]) -> int:
         manners = rude.named(options.rude, style)
     except ValueError as error:
         parser.error(str(error))
-    watch = Watch(style, deadline=options.deadline_ms / 1000, margin=_margin(options), settle=SETTLE)
+    margin = _margin(options)
+    watch = Watch(style, deadline=options.deadline_ms / 1000, margin=margin, settle=max(SETTLE, margin))
     slave = OpcUaSlave(server(options))
     plc = Plc(
         slave,

@@ -215,7 +215,7 @@ async def test_e13_a_frozen_server_is_noticed_by_the_age_of_its_data_and_found_a
 async def test_the_simulated_plc_says_that_the_contract_is_kept(tmp_path: Path, options: list[str]) -> None:
     plc = S7Server(port=free_port())
     vision = Vision(link := link_to(plc, Events(), timeout_ms=1000))
-    arguments = ["--parts", "12", "--rate", "8", "--deadline-ms", "2000", *options]
+    arguments = ["--parts", "12", "--rate", "8", "--deadline-ms", "2000", "--margin-ms", "5000", *options]
     async with (
         running(link.run()),
         running(vision.run()),
