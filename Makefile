@@ -16,7 +16,7 @@ UV_VERSION = 0.13.9
 LOCK = .venv-lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-header --constraints requirements/constraints.in
 # Of [project.optional-dependencies], what `make extras` installs.
-EXTRAS = --extra basler --extra genicam --extra openvino --extra openvino-provider
+EXTRAS = --extra basler --extra codes --extra genicam --extra openvino --extra openvino-provider
 
 help:
 	@echo 'make demo     run the simulated inspection line       (ARGS="--plain --seconds 8")'
@@ -29,7 +29,7 @@ help:
 	@echo 'make train    train the demo model, in .venv-train    (OUT=build/model ARGS="--help")'
 	@echo 'make train-pitting|train-anomaly    train the other recipes (OUT=build/model PICTURES=folder, for pitting)'
 	@echo 'make lock     resolve requirements/*.txt anew, with hashes'
-	@echo 'make extras   install the optional packages too: OpenVINO, genicam, pypylon'
+	@echo 'make extras   install the optional packages too: OpenVINO, genicam, pypylon, ZXing'
 	@echo 'make venv     build .venv; the others do it when it is needed'
 	@echo 'make clean    remove the environments, caches and build output'
 	@echo

@@ -23,6 +23,7 @@ BENCHMARKS = {
     "many": "many",
     "path": "path",
     "throughput": "throughput",
+    "decode": "decode",
     "start": "start",
     "crash": "crash",
     "history": "history",

@@ -12,18 +12,19 @@ from typing import Any
 
 from gateway import bench_command, engine_command
 
-DETECT_FORMATS = (
-    "end2end",
-    "yolov5",
-    "yolov8",
-    "yolox",
-    "yolox_grid",
-    "detr",
-    "boxes",
-    "tf_boxes",
-    "detection_output",
-)
-CLASSIFY_FORMATS = ("probabilities", "logits", "multilabel")
+FORMATS: Mapping[str, tuple[str, ...]] = {
+    "detect": (
+        "end2end", "yolov5", "yolov8", "yolov8_grid", "yolox", "yolox_grid", "detr", "boxes", "tf_boxes",
+        "detection_output",
+    ),
+    "classify": ("probabilities", "logits", "multilabel"),
+    "anomaly": ("anomaly",),
+    "oriented": ("yolov8", "end2end"),
+    "segment": ("yolov8", "end2end", "detr", "boxes"),
+    "keypoints": ("yolov8", "end2end"),
+    "semantic": ("logits", "probabilities", "labels"),
+}  # fmt: skip
+"""By kind of task; a format alone means the first kind that has it."""
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -45,9 +46,10 @@ def add_new(recipe: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
     new.add_argument("folder", type=Path, metavar="FOLDER", help="to be made, such as configs/recipes/plate")
     new.add_argument("--model", type=Path, required=True, metavar="FILE", help="an ONNX model; it is copied")
     new.add_argument("--number", type=int, default=1, metavar="N", help="by which the PLC asks for it (default 1)")
-    new.add_argument(
-        "--format", choices=(*DETECT_FORMATS, *CLASSIFY_FORMATS, "anomaly"), help="where the model does not tell"
-    )
+    new.add_argument("--kind", choices=tuple(FORMATS), help="of the task, where the model does not tell")
+    known = dict.fromkeys(form for forms in FORMATS.values() for form in forms)
+    new.add_argument("--format", choices=tuple(known), help="of the outputs, where the model does not tell")
+    new.add_argument("--points", type=int, metavar="N", help="keypoints, where the model does not tell how many")
     new.add_argument("--labels", metavar="A,B,…", help="by class number, where the model does not name them")
     new.set_defaults(command=_new)
 
@@ -118,11 +120,9 @@ def _recipe(name: str, options: argparse.Namespace, facts: Mapping[str, Any]) ->
     """The text of recipe.yaml; ModelError where neither model nor user tell enough."""
     from gateway.model_facts import ModelError
 
-    form = options.format or facts["task"].get("format") or facts["task"].get("kind")
-    if form is None:
-        raise ModelError(f"{options.model}: {facts['task']['why']}, or --format here")
+    kind, form = _kind_and_format(options, facts["task"])
     labels = [label.strip() for label in (options.labels or "").split(",") if label.strip()] or facts["labels"]
-    if not labels and form != "anomaly":
+    if not labels and kind != "anomaly":
         raise ModelError(f"{options.model} does not name its classes; give them by --labels, in their order")
     lines = [
         f"recipe: {json.dumps(name)}",
@@ -130,16 +130,34 @@ def _recipe(name: str, options: argparse.Namespace, facts: Mapping[str, Any]) ->
         "model:",
         "  file: model.onnx",
         f'  sha256: "{facts["sha256"]}"',
-        *_input(form, facts),
+        *_input(kind, form, facts),
         "task:",
-        *_task(form, labels),
+        *_task(kind, form, labels, options.points),
         "rules: # the first that fires gives verdict and REASON; none is OK",
-        *_rules(form, labels),
+        *_rules(kind, labels),
     ]
     return "\n".join(lines) + "\n"
 
 
-def _input(form: str, facts: Mapping[str, Any]) -> list[str]:
+def _kind_and_format(options: argparse.Namespace, told: Mapping[str, str]) -> tuple[str, str]:
+    """As the user says, else as the model tells; ModelError."""
+    from gateway.model_facts import ModelError
+
+    kind, form = options.kind or told.get("kind"), options.format
+    if form is not None and (kind is None or (options.kind is None and form not in FORMATS[kind])):
+        kind = next(known for known, forms in FORMATS.items() if form in forms)
+    if kind is None:
+        raise ModelError(f"{options.model}: {told['why']}, or --kind and --format here")
+    if form is None:
+        form = told.get("format") if kind == told.get("kind") else None
+        if len(FORMATS[kind]) == 1:
+            (form,) = FORMATS[kind]
+    if form not in FORMATS[kind]:
+        raise ModelError(f"{options.model}: give --format as one of {', '.join(FORMATS[kind])} for --kind {kind}")
+    return kind, form
+
+
+def _input(kind: str, form: str, facts: Mapping[str, Any]) -> list[str]:
     picture = facts["inputs"][0]
     floats = picture["type"] != "tensor(uint8)"
     lines = []
@@ -149,22 +167,22 @@ def _input(form: str, facts: Mapping[str, Any]) -> list[str]:
         ]
     if form in ("yolox", "yolox_grid") and floats:
         lines += ["    colour: bgr", "    scale: 1"]
-    elif form in (*CLASSIFY_FORMATS, "detr") and floats:
+    elif (kind in ("classify", "semantic") or form == "detr") and floats:
         lines.append("    # mean: [0.485, 0.456, 0.406] # of ImageNet, if the network was trained so")
         lines.append("    # std: [0.229, 0.224, 0.225]")
     given = any(not line.lstrip().startswith("#") for line in lines)
     return (["  input:"] if given else ["  # input:"] if lines else []) + lines
 
 
-def _task(form: str, labels: list[str]) -> list[str]:
-    if form == "anomaly":
+def _task(kind: str, form: str, labels: list[str], points: int | None) -> list[str]:
+    if kind == "anomaly":
         return ["  kind: anomaly"]
-    kind = "classify" if form in CLASSIFY_FORMATS else "detect"
-    return [f"  kind: {kind}", f"  format: {form}", f"  classes: {json.dumps(labels)}", "  min_score: 0.1"]
+    lines = [f"  kind: {kind}", f"  format: {form}", f"  classes: {json.dumps(labels)}", "  min_score: 0.1"]
+    return [*lines, f"  points: {points}"] if points is not None and kind == "keypoints" else lines
 
 
-def _rules(form: str, labels: list[str]) -> list[str]:
-    if form in CLASSIFY_FORMATS:
+def _rules(kind: str, labels: list[str]) -> list[str]:
+    if kind == "classify":
         bad, good = json.dumps(labels[1:] or labels), json.dumps(labels[0])
         missing = f"label: {good}, min_score: 0.7, min_count: 0, max_count: 0"
         return [
@@ -172,7 +190,7 @@ def _rules(form: str, labels: list[str]) -> list[str]:
             f"  - {{ name: bad, when: {{ labels: {bad}, min_score: 0.5 }}, verdict: NG, code: 100 }}",
             f"  - {{ name: not surely good, when: {{ {missing} }}, verdict: RECHECK, code: 900 }}",
         ]
-    what = "label: anomaly" if form == "anomaly" else "any: true"
+    what = "label: anomaly" if kind == "anomaly" else "any: true"
     return [
         f"  - {{ name: bad, when: {{ {what}, min_score: 0.5 }}, verdict: NG, code: 100 }}",
         f"  - {{ name: unsure, when: {{ {what}, min_score: 0.3, max_score: 0.5 }}, verdict: RECHECK, code: 900 }}",

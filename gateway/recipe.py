@@ -20,6 +20,7 @@ from pydantic import (
 
 from gateway import calibration, validation, yamlfile
 from gateway.calibration import Calibration
+from gateway.recipe_measure import Reference
 from gateway.recipe_rules import Check, Rule, Value, rule_mistakes
 from gateway.recipe_selection import Name, Selection, Zone, selection_mistakes
 from gateway.recipe_step import STEPS, CalibrationFile, ModelFile, Picture, Step, chain_mistakes, outside, step_mistakes
@@ -107,13 +108,13 @@ class Recipe(_Part):
         return Ruler(self.mm_per_px or 1.0)
 
     @property
-    def models(self) -> tuple[ModelFile, ...]:
-        """The networks, in the order of the steps."""
-        return tuple(step.model for step in self.steps if step.model is not None)
+    def models(self) -> tuple[ModelFile | Reference, ...]:
+        """The networks and reference pictures, in the order of the steps."""
+        return tuple(file for step in self.steps for _, file in step.files)
 
     @property
     def model_mark(self) -> str:
-        """SHA-256 that stands for all the networks: of one model its own, of several that of theirs in a row."""
+        """SHA-256 that stands for all of `models`: of one its own, of several that of theirs in a row."""
         found = [model.sha256 for model in self.models]
         if len(found) == 1:
             return found[0]
@@ -148,7 +149,7 @@ class Recipe(_Part):
         """Of the recipe and its variants."""
         return (*self.rules, *(rule for variant in self.variants for rule in variant.rules or ()))
 
-    def path(self, model: ModelFile) -> Path:
+    def path(self, model: ModelFile | Reference) -> Path:
         """Where a model file is, which `load` has found to lie inside the folder."""
         return self.folder / model.file
 
@@ -203,9 +204,10 @@ def load(folder: Path) -> Recipe:
     except FileError as error:
         raise RecipeError(Code.CONFIG_INVALID, str(error), tuple(error.problems)) from None
     for location, step in located(recipe):
-        if step.model is not None and (wrong := outside(folder, step.model.file)):
-            problem = document.problem((*location, "model", "file"), wrong)
-            raise RecipeError(Code.MODEL_LOAD, str(problem), (problem,))
+        for place, needed in step.files:
+            if wrong := outside(folder, needed.file):
+                problem = document.problem((*location, *place), wrong)
+                raise RecipeError(Code.MODEL_LOAD, str(problem), (problem,))
     if recipe.calibration is not None and (wrong := outside(folder, recipe.calibration.file)):
         problem = document.problem(("calibration", "file"), wrong)
         raise RecipeError(Code.CONFIG_INVALID, str(problem), (problem,))
@@ -246,7 +248,7 @@ def verify(recipe: Recipe) -> None:
         _verify(recipe, model)
 
 
-def _verify(recipe: Recipe, model: ModelFile) -> None:
+def _verify(recipe: Recipe, model: ModelFile | Reference) -> None:
     import hashlib  # OpenSSL takes some milliseconds to load, and nobody who only judges needs it
 
     path = recipe.path(model)
@@ -258,7 +260,7 @@ def _verify(recipe: Recipe, model: ModelFile) -> None:
             while block := stream.read(2**20):
                 digest.update(block)
     except OSError as error:
-        text = f"{path}: the model cannot be read ({error.strerror}); copy the model file again"
+        text = f"{path}: the file cannot be read ({error.strerror}); copy it again"
         raise RecipeError(Code.MODEL_LOAD, text) from None
     found = digest.hexdigest()
     if found != model.sha256:

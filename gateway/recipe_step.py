@@ -8,7 +8,9 @@ from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from gateway.recipe_task import UNSEEN, Input, Label, Score, Task
+from gateway.recipe_measure import Reference, TemplateTask
+from gateway.recipe_parts import Label, Score
+from gateway.recipe_task import UNSEEN, Input, Task
 from gateway.yamlfile import Location
 
 STEPS = 8
@@ -121,6 +123,13 @@ class Step(_Part):
     model: ModelFile | None = None
     """The network; left out where the task needs none."""
     task: Task
+
+    @property
+    def files(self) -> tuple[tuple[Location, ModelFile | Reference], ...]:
+        """What it needs of the recipe's folder, and where that is named: a network, or a reference picture."""
+        if self.model is not None:
+            return ((("model", "file"), self.model),)
+        return ((("task", "image", "file"), self.task.image),) if isinstance(self.task, TemplateTask) else ()
 
 
 def step_mistakes(step: Step) -> Iterator[tuple[Location, str]]:

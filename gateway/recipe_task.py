@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
-Label = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f\x7f]+$")]
-Score = Annotated[float, Field(ge=0, le=1)]
+from gateway.recipe_measure import Measure
+from gateway.recipe_parts import Label, Part, Score
+
 Resize = Literal["stretch", "letterbox", "letterbox_corner", "crop"]
 DetectFormat = Literal[
     "end2end",
@@ -29,11 +30,7 @@ UNSEEN = "unseen"
 """Label of a step that has nothing to look at."""
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
-
-
-class Input(_Part):
+class Input(Part):
     """How the network wants its picture: value = (pixel * scale - mean) / std, for each colour."""
 
     size: tuple[Annotated[int, Field(ge=16, le=8192)], Annotated[int, Field(ge=16, le=8192)]] | None = None
@@ -54,7 +51,7 @@ class Input(_Part):
         return self
 
 
-class _Task(_Part):
+class _Task(Part):
     needs_model: ClassVar[bool] = True
     """Whether a network is needed; a task without one looks at the picture itself."""
     min_score: Score = 0.25
@@ -143,7 +140,7 @@ class Classify(_Task):
     """Labels by class number; None: as the model's metadata names them."""
 
 
-class Scaling(_Part):
+class Scaling(Part):
     """How raw distances become scores: (x - threshold) / (max - min) + 0.5; anomalib 1 gives it in metadata.json."""
 
     image_threshold: float
@@ -178,4 +175,5 @@ class Anomaly(_Task):
         return (ANOMALY, REGION)
 
 
-Task = Annotated[Detect | Oriented | Segment | Keypoints | Semantic | Classify | Anomaly, Field(discriminator="kind")]
+Network = Detect | Oriented | Segment | Keypoints | Semantic | Classify | Anomaly
+Task = Annotated[Network | Measure, Field(discriminator="kind")]

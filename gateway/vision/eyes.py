@@ -102,8 +102,8 @@ class PlainEye:
     size, provider, missed = (0, 0), "", ""
     runs: Runs | None = None
 
-    def __init__(self, step: Step) -> None:
-        self._look = make_look(step.task)
+    def __init__(self, recipe: Recipe, step: Step) -> None:
+        self._look = make_look(step.task, recipe.folder)
         self.labels = self._look.labels
         self.spent = 0.0
 
@@ -127,7 +127,7 @@ class PlainEye:
 def make_eye(recipe: Recipe, step: Step, config: EngineConfig, *, proven: bool = True) -> Eye:
     """What looks in this step; EngineError, TaskError. `proven`: by an engine that passed the comparison alone."""
     if step.model is None:
-        return PlainEye(step)
+        return PlainEye(recipe, step)
     return NetworkEye(recipe, step, step.model, config, proven=proven)
 
 

@@ -22,6 +22,7 @@ from gateway.vision.image import FrameCheck
 from gateway.vision.lens import Lens
 from gateway.vision.places import Place, on_frame
 from gateway.vision.tasks import TaskError
+from gateway.vision.tasks.outlines import fitted
 from protocols.faults import Code
 
 
@@ -76,7 +77,7 @@ class Pipeline:
         if len(found) + len(unseen) > MAX_FINDINGS:
             text = f"the steps found {len(found)} things, at most {MAX_FINDINGS} are judged; raise task.min_score"
             raise TaskError(Code.OUTPUT_INVALID, text)
-        return (*found, *unseen), sum(look.eye.spent for look in self._looks)
+        return fitted((*found, *unseen)), sum(look.eye.spent for look in self._looks)
 
     def _fits(self, frame: Pixels) -> None:
         """A frame of another size than the calibration's would be straightened and measured wrongly."""

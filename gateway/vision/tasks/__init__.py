@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Protocol
 
 from gateway.inspection import Finding
+from gateway.recipe_measure import BlobTask, CircleTask, CodeTask, ColourTask, TemplateTask, WidthTask
 from gateway.recipe_task import Anomaly, Classify, Detect, Keypoints, Oriented, Segment, Semantic
 from gateway.recipe_task import Task as Settings
 from gateway.vision.engines import EngineInfo, Tensor
@@ -49,8 +51,25 @@ class Look(Protocol):
         """The findings in pixels of the picture (height x width x 3 or 1), best first; TaskError 2005."""
 
 
-def make_look(settings: Settings) -> Look:
-    """The task of a step without a model; TaskError 2006."""
+def make_look(settings: Settings, folder: Path) -> Look:
+    """The task of a step without a model, of a recipe in `folder`; TaskError 2001, 2002 or 2006."""
+    from gateway.vision.tasks import blob, code, colour, gauge, template
+
+    match settings:
+        case CodeTask():
+            return code.CodeReader(settings)
+        case TemplateTask():
+            return template.Template(settings, folder)
+        case WidthTask():
+            return gauge.Width(settings)
+        case CircleTask():
+            return gauge.Circle(settings)
+        case ColourTask():
+            return colour.Colour(settings)
+        case BlobTask():
+            return blob.Blob(settings)
+        case _:
+            pass
     raise TaskError(Code.MODEL_MISMATCH, f"task.kind {settings.kind!r} needs a network; give the step a model")
 
 
@@ -65,8 +84,10 @@ def make_task(settings: Settings, info: EngineInfo) -> Task:
             from gateway.vision.tasks import anomaly
 
             return anomaly.Anomaly(settings, info)
-        case _:
+        case Detect() | Oriented() | Segment() | Keypoints() | Semantic():
             return _told(settings, info)
+        case _:
+            raise TaskError(Code.MODEL_MISMATCH, f"task.kind {settings.kind!r} needs no network; remove the model")
 
 
 def _told(settings: Detect | Oriented | Segment | Keypoints | Semantic, info: EngineInfo) -> Task:

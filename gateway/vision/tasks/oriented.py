@@ -6,7 +6,6 @@ import math
 from collections.abc import Mapping
 from dataclasses import replace
 
-import cv2
 import numpy as np
 
 from gateway.inspection import Finding
@@ -20,10 +19,10 @@ from gateway.vision.tasks.formats import TURNED
 from gateway.vision.tasks.labels import labels_of
 from gateway.vision.tasks.outlines import around
 
-MOST = 300
+MOST = 200
 """Candidates that are compared with each other; of more, the best."""
 Turned = tuple[tuple[float, float], tuple[float, float], float]
-"""Centre, size, angle in degrees: a rectangle of OpenCV."""
+"""Centre, size, angle in degrees."""
 
 
 class Oriented:
@@ -77,23 +76,54 @@ def _finding(label: str, score: float, turned: Turned, p: Placement) -> Finding 
 
 def _apart(found: Candidates, turned: list[Turned], most: float) -> list[int]:
     """Of two of one class that overlap more (intersection over union) the better; `found` best first."""
-    area = np.array([width * height for _, (width, height), _ in turned])
-    middle = np.array([centre for centre, _, _ in turned]).reshape(-1, 2)
-    reach = np.array([math.hypot(*size) / 2 for _, size, _ in turned])
+    classes = found.classes.tolist()
     kept: list[int] = []
-    for index in range(len(turned)):
-        near = [
-            other
-            for other in kept
-            if found.classes[other] == found.classes[index]
-            and math.dist(middle[other], middle[index]) < reach[other] + reach[index]
-        ]
-        if all(_common(turned[index], turned[o]) <= most * (area[index] + area[o]) / (1 + most) for o in near):
+    for index, one in enumerate(turned):
+        if len(kept) < MAX_FINDINGS and not any(
+            classes[other] == classes[index] and _overlap(turned[other], one) > most for other in kept
+        ):
             kept.append(index)
     return kept
 
 
-def _common(one: Turned, other: Turned) -> float:
-    """The area that two rectangles share."""
-    kind, corners = cv2.rotatedRectangleIntersection(one, other)
-    return 0.0 if kind == cv2.INTERSECT_NONE else float(cv2.contourArea(cv2.convexHull(corners)))
+def _overlap(one: Turned, other: Turned) -> float:
+    """Intersection over union."""
+    if math.dist(one[0], other[0]) >= (math.hypot(*one[1]) + math.hypot(*other[1])) / 2:
+        return 0.0
+    common = shared(one, other)
+    union = one[1][0] * one[1][1] + other[1][0] * other[1][1] - common
+    return common / union if union > 0 else 0.0
+
+
+def shared(one: Turned, other: Turned) -> float:
+    """The area that two rectangles share: the other, seen along the first one's sides, is cut at each of them.
+
+    OpenCV has two functions for it; both are wrong now and then where sides lie on one another (5.0.0).
+    """
+    (x, y), (width, height), angle = other
+    right, down = math.cos(math.radians(one[2])), math.sin(math.radians(one[2]))
+    x, y = x - one[0][0], y - one[0][1]
+    x, y = right * x + down * y, right * y - down * x
+    turn = math.radians(angle - one[2])
+    right, down = math.cos(turn), math.sin(turn)
+    a, b = (right * width / 2, down * width / 2), (-down * height / 2, right * height / 2)
+    corners = [(x + i * a[0] + j * b[0], y + i * a[1] + j * b[1]) for i, j in ((-1, -1), (1, -1), (1, 1), (-1, 1))]
+    for axis, limit in ((0, one[1][0] / 2), (1, one[1][1] / 2)):
+        corners = _cut(_cut(corners, axis, limit, 1), axis, limit, -1)
+    left, top = corners[0] if corners else (0.0, 0.0)
+    around = zip(corners, corners[1:] + corners[:1], strict=True)
+    return abs(sum((x1 - left) * (y2 - top) - (x2 - left) * (y1 - top) for (x1, y1), (x2, y2) in around)) / 2
+
+
+def _cut(corners: list[tuple[float, float]], axis: int, limit: float, side: int) -> list[tuple[float, float]]:
+    """The part of a convex polygon where side * coordinate <= limit (Sutherland and Hodgman 1974)."""
+    kept = []
+    for index, here in enumerate(corners):
+        before = corners[index - 1]
+        to, since = limit - side * here[axis], limit - side * before[axis]
+        if (to < 0) != (since < 0):
+            part = since / (since - to)
+            kept.append((before[0] + part * (here[0] - before[0]), before[1] + part * (here[1] - before[1])))
+        if to >= 0:
+            kept.append(here)
+    return kept

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 
@@ -9,7 +11,9 @@ from gateway.inspection import Finding
 from gateway.vision.engines import Tensor
 from gateway.vision.finding_rows import MAX_OUTLINE, MAX_POINTS
 from gateway.vision.image import Placement
+from gateway.vision.tasks import TaskError
 from gateway.vision.tasks.boxes import MIN_SIDE, on_frame
+from protocols.faults import Code
 
 Outline = tuple[tuple[float, float], ...]
 CORNERS = 3
@@ -34,12 +38,36 @@ def polygon(mask: Tensor, most: int) -> Tensor:
     contours, _ = cv2.findContours(fine, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
     if not contours:
         return np.zeros((0, 2))
-    largest, tolerance = max(contours, key=cv2.contourArea), _TOLERANCE
-    corners = cv2.approxPolyDP(largest, tolerance, True)
+    return _simple(max(contours, key=cv2.contourArea), _TOLERANCE, most)[:, 0] / 2
+
+
+def fitted(findings: tuple[Finding, ...]) -> tuple[Finding, ...]:
+    """The findings of several steps or pieces, with fewer corners where all their outlines go into no message."""
+    points = sum(len(finding.points) for finding in findings)
+    if points + sum(len(finding.outline) for finding in findings) <= MAX_POINTS:
+        return findings
+    outlines = sum(bool(finding.outline) for finding in findings)
+    most = (MAX_POINTS - points) // max(outlines, 1)
+    if most < CORNERS:
+        text = f"the steps found {points} keypoints, which leaves no room for outlines; raise task.min_score"
+        raise TaskError(Code.OUTPUT_INVALID, text)
+    return tuple(replace(finding, outline=_fewer(finding.outline, most)) for finding in findings)
+
+
+def _fewer(outline: Outline, most: int) -> Outline:
+    if len(outline) <= most:
+        return outline
+    corners = _simple(np.array(outline, np.float32)[:, np.newaxis], _TOLERANCE, most)
+    return tuple((x, y) for x, y in corners[:, 0].tolist())
+
+
+def _simple(contour: Tensor, tolerance: float, most: int) -> Tensor:
+    """At most so many corners, of those that lie off the line by `tolerance` or more."""
+    corners = cv2.approxPolyDP(contour, tolerance, True)
     while len(corners) > most:
         tolerance *= 1.5
-        corners = cv2.approxPolyDP(largest, tolerance, True)
-    return corners[:, 0] / 2
+        corners = cv2.approxPolyDP(contour, tolerance, True)
+    return corners
 
 
 def framed(points: Tensor, p: Placement) -> Outline:

@@ -64,7 +64,8 @@ class Semantic:
             raise TaskError(Code.OUTPUT_INVALID, f"{text}; is task.format logits?")
         if len(planes) == 1:
             self._counted(1, 0)
-            return planes, np.where(planes[0] >= (0.5 if self._format == "probabilities" else 0.0), 0, -1)
+            low = planes[0] < (0.5 if self._format == "probabilities" else 0.0)
+            return planes, -low.astype(np.int16)
         self._counted(len(planes) - self._shift, self._shift)
         return planes, _highest(planes) - self._shift
 
@@ -80,7 +81,7 @@ class Semantic:
         if numbers.min() < 0 or numbers.max() >= len(self.labels) + self._shift:
             text = f"the network named class {numbers.max()}, outside 0..{len(self.labels) + self._shift - 1}"
             raise TaskError(Code.OUTPUT_INVALID, f"{text}; compare task.classes with the model")
-        return numbers.astype(np.int64) - self._shift
+        return numbers.astype(np.int16) - self._shift
 
     def _counted(self, classes: int, background: int) -> None:
         if classes != len(self.labels):
@@ -92,16 +93,18 @@ class Semantic:
     def _regions(self, numbers: Tensor) -> Iterator[Region]:
         """The largest places of each class."""
         for number in range(len(self.labels)):
-            hot = (numbers == number).astype(np.uint8)
-            if not hot.any():
+            hot = (numbers == number).view(np.uint8)
+            left, top, wide, high = cv2.boundingRect(hot)
+            if not wide:
                 continue
-            _, marks, stats, _ = cv2.connectedComponentsWithStats(hot)
+            _, marks, stats, _ = cv2.connectedComponentsWithStats(hot[top : top + high, left : left + wide])
             areas = stats[1:, cv2.CC_STAT_AREA]
             largest = np.argsort(-areas, kind="stable")[:MAX_FINDINGS]
             for index in largest[areas[largest] >= self._settings.min_region].tolist():
                 x, y, width, height, area = stats[index + 1].tolist()
                 part = marks[y : y + height, x : x + width] == index + 1
-                yield area, number, (x, y, x + width, y + height), part.astype(np.uint8)
+                x, y = x + left, y + top
+                yield area, number, (x, y, x + width, y + height), part.view(np.uint8)
 
     def _score(self, planes: Tensor | None, region: Region) -> float:
         """Mean probability of the class over the region; 1 where the network tells none."""
@@ -130,9 +133,8 @@ class Semantic:
 def _highest(planes: Tensor) -> Tensor:
     """Number of the highest plane at each pixel; plane by plane, which costs a fifth of argmax."""
     best = planes[0].copy()
-    numbers = np.zeros(best.shape, np.int64)
+    numbers = np.zeros(best.shape, np.int16)
     for number in range(1, len(planes)):
-        higher = planes[number] > best
-        numbers[higher] = number
+        np.copyto(numbers, np.int16(number), where=planes[number] > best)
         np.maximum(best, planes[number], out=best)
     return numbers

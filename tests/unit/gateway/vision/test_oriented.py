@@ -12,7 +12,7 @@ from gateway.inspection import Finding
 from gateway.vision.finding_rows import MAX_FINDINGS
 from gateway.vision.image import Placement
 from gateway.vision.tasks import TaskError
-from gateway.vision.tasks.oriented import _common
+from gateway.vision.tasks.oriented import shared
 from protocols.faults import Code
 from tests.unit.gateway.vision.tensors import LETTERBOX, area, decoded, floats, task
 
@@ -88,9 +88,17 @@ rectangles = st.tuples(
 )
 
 
-@given(rectangles, rectangles)
-def test_the_common_area_is_that_of_clipping_by_hand(one: Any, other: Any) -> None:
-    assert _common(one, other) == pytest.approx(clipped(one, other), abs=0.05)
+@given(rectangles, rectangles, st.booleans())
+def test_the_common_area_is_that_of_clipping_by_hand(one: Any, other: Any, along: bool) -> None:
+    if along:
+        other = (*other[:2], one[2])
+    assert shared(one, other) == pytest.approx(clipped(one, other), abs=1e-6)
+    assert shared(one, one) == pytest.approx(one[1][0] * one[1][1])
+    assert shared(other, one) == pytest.approx(shared(one, other), abs=1e-6)
+
+
+def test_sides_on_one_another_share_all_that_lies_within() -> None:
+    assert shared(((0, 0), (6, 1), 309), ((0, 0), (6, 13), 309)) == pytest.approx(6), "OpenCV says none"
 
 
 def clipped(one: Any, other: Any) -> float:
