@@ -15,7 +15,7 @@ from gateway.vision.cameras.arrivals import Stamp
 from gateway.vision.cameras.device import Arrival
 from gateway.vision.cameras.features import Features, Limits, Value, refused, settle
 from gateway.vision.cameras.found import FoundCamera
-from gateway.vision.cameras.pfnc import taken, unpack
+from gateway.vision.cameras.pfnc import arrival
 from protocols.faults import Code
 
 INTERFACES = {"gige": "GigEVision", "usb": "USB3Vision", "fake": "Fake"}
@@ -47,7 +47,9 @@ class Aravis:
         _only(lib, self._config)
         self._ping()
         with _told("cannot be opened"):
-            self._camera = lib.call("arv_camera_new", (self._config.address or _first(lib)).encode())
+            self._camera = lib.call("arv_camera_new", (self._config.address or _first(lib)).encode()) or 0
+            if not self._camera:
+                raise AravisError("no reason given")
             self._ours(lib)
             self.features = _Features(lib, self._camera)
             settle(self.features, self._config)
@@ -145,8 +147,7 @@ class Aravis:
             why = STATUS.get(status, f"status {status}")
             return Arrival.broken_by(f"the camera's frame is not whole: {why}", stamp)
         frame = lib.frame(buffer)
-        known = taken(frame.code)
-        return Arrival(unpack(frame.data, known, (frame.width, frame.height)), known.setting, stamp)
+        return arrival(frame.data, frame.code, (frame.width, frame.height), stamp)
 
 
 class _Features:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -16,13 +16,16 @@ from gateway.vision.cameras.arrivals import Stamp
 from gateway.vision.cameras.device import Arrival
 from gateway.vision.cameras.features import Features, Limits, Value, refused, settle
 from gateway.vision.cameras.found import FoundCamera, missing_package
-from gateway.vision.cameras.pfnc import taken, unpack
+from gateway.vision.cameras.pfnc import CODE, arrival
 from protocols.faults import Code
 
 CLASSES = {"gige": "BaslerGigE", "usb": "BaslerUsb", "emulator": "BaslerCamEmu"}
 """pylon's device classes: only the transport layer of the one that is named is loaded, and only that one searches."""
-READY_MS = 500
-"""What a camera may take to be ready for its next exposure; a command that comes sooner is lost without a word."""
+POLL = 0.0005
+"""Seconds between two looks. pylon's own waits end by SIGALRM, and a process has one handler of it: where anything else
+uses that signal, they never end, or the process does."""
+READY = 0.5
+"""Seconds a camera may take to be ready for its next exposure; a command that comes sooner is lost without a word."""
 NO_NUMBER = 2**64 - 1
 NANOSECONDS = 1_000_000_000
 
@@ -60,7 +63,8 @@ class Basler:
         """The next buffer; CameraError 1001 if the camera is gone."""
         pylon, camera = self._pylon, self._camera
         with _told("is gone"):
-            result = camera.RetrieveResult(int(wait * 1000), pylon.TimeoutHandling_Return)
+            _until(camera.NumReadyBuffers.GetValue, wait)
+            result = camera.RetrieveResult(0, pylon.TimeoutHandling_Return)
             if not result.IsValid():
                 if camera.IsCameraDeviceRemoved():
                     raise CameraError(Code.CAMERA_LINK, "the Basler camera is gone", lost=True)
@@ -75,8 +79,8 @@ class Basler:
         pylon, camera = self._pylon, self._camera
         with _told("does not take the trigger"):
             tells = camera.CanWaitForFrameTriggerReady()
-            if tells and not camera.WaitForFrameTriggerReady(READY_MS, pylon.TimeoutHandling_Return):
-                text = f"the Basler camera was not ready for a trigger within {READY_MS} ms; trigger more slowly"
+            if tells and not _until(lambda: camera.WaitForFrameTriggerReady(0, pylon.TimeoutHandling_Return), READY):
+                text = f"the Basler camera was not ready for a trigger within {READY:g} s; trigger more slowly"
                 raise CameraError(Code.FRAME_TIMEOUT, text)
             camera.TriggerSoftware.Execute()
 
@@ -103,9 +107,8 @@ class Basler:
         if not result.GrabSucceeded():
             why = _short(result.ErrorDescription) or f"error 0x{result.ErrorCode:08X}"
             return Arrival.broken_by(f"the camera's frame is not whole: {why}", stamp)
-        known = taken(result.PixelType & 0xFFFFFFFF)
         data = np.frombuffer(result.GetMemoryView(), np.uint8)
-        return Arrival(unpack(data, known, (result.Width, result.Height), result.PaddingX), known.setting, stamp)
+        return arrival(data, result.PixelType & CODE, (result.Width, result.Height), stamp, result.PaddingX)
 
     def _replay(self, features: _Features) -> None:
         """Have the emulator show the pictures of a folder."""
@@ -153,6 +156,15 @@ class _Features:
     def execute(self, name: str) -> None:
         with _said(name):
             self._nodes.GetNode(name).Execute()
+
+
+def _until(wanted: Callable[[], object], seconds: float) -> bool:
+    end = time.monotonic() + seconds
+    while not wanted():
+        if time.monotonic() > end:
+            return False
+        time.sleep(POLL)
+    return True
 
 
 def discover(config: BaslerCamera) -> list[FoundCamera]:

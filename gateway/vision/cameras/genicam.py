@@ -19,7 +19,7 @@ from gateway.vision.cameras.arrivals import Stamp
 from gateway.vision.cameras.device import Arrival
 from gateway.vision.cameras.features import Features, Limits, Value, refused, settle
 from gateway.vision.cameras.found import FoundCamera, missing_package
-from gateway.vision.cameras.pfnc import taken, unpack
+from gateway.vision.cameras.pfnc import CODE, arrival
 from protocols.faults import Code
 
 SEARCH_PATH = "GENICAM_GENTL64_PATH"
@@ -128,10 +128,8 @@ class Genicam:
         if not parts:
             return Arrival.broken_by("the camera's buffer holds no picture", stamp)
         part = parts[0]
-        known = taken(part.data_format_value & 0xFFFFFFFF)
         data = part.data.view(np.uint8)
-        pixels = unpack(data, known, (part.width, part.height), part.x_padding)
-        return Arrival(pixels, known.setting, stamp)
+        return arrival(data, part.data_format_value & CODE, (part.width, part.height), stamp, part.x_padding)
 
 
 class _Features:

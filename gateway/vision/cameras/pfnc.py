@@ -8,6 +8,8 @@ import numpy as np
 
 from gateway.vision.camera_settings import PixelFormat
 from gateway.vision.cameras import CameraError
+from gateway.vision.cameras.arrivals import Stamp
+from gateway.vision.cameras.device import Arrival
 from gateway.vision.cameras.pixels import Raw
 from gateway.vision.frames import Pixels
 from protocols.faults import Code
@@ -24,6 +26,9 @@ class Format:
     deep: bool = False
     """Each value lies in two bytes, little endian."""
 
+
+CODE = 0xFFFFFFFF
+"""What of a number is the standard's: drivers may hand it over with a sign."""
 
 # GenICam Pixel Format Values (PFNC) 2.5: GigE Vision, USB3 Vision, GenTL and pylon all use these numbers.
 FORMATS: dict[int, Format] = {
@@ -60,6 +65,15 @@ def taken(code: int) -> Format:
         text = f"the camera sends pixels of format 0x{code:08X}; taken are {every} (pixel_format)"
         raise CameraError(Code.IMAGE_FORMAT, text)
     return known
+
+
+def arrival(data: Pixels, code: int, size: tuple[int, int], stamp: Stamp, padding: int = 0) -> Arrival:
+    """The frame that a buffer holds; a broken one if it holds less. CameraError 1005: its format is not taken."""
+    known = taken(code)
+    try:
+        return Arrival(unpack(data, known, size, padding), known.setting, stamp)
+    except CameraError as error:
+        return Arrival.broken_by(error.text, stamp)
 
 
 def unpack(data: Pixels, known: Format, size: tuple[int, int], padding: int = 0) -> Raw:

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from gateway.vision.cameras import CameraError
-from gateway.vision.cameras.pfnc import FORMATS, names_of, settings_of, taken, unpack
+from gateway.vision.cameras.arrivals import Stamp
+from gateway.vision.cameras.pfnc import FORMATS, arrival, names_of, settings_of, taken, unpack
 from gateway.vision.cameras.pixels import to_bgr
 from protocols.faults import Code
 
@@ -50,6 +51,15 @@ def test_a_buffer_that_does_not_hold_its_frame_is_an_invalid_image(size: tuple[i
         unpack(bytes_of(1, 2, 3, 4, 5), taken(0x01080001), size, padding)
     assert caught.value.code is Code.IMAGE_INVALID
     assert "the camera sent 5" in caught.value.text
+
+
+def test_a_short_buffer_is_a_broken_frame_and_no_lost_camera() -> None:
+    stamp = Stamp(1.0, number=7)
+    whole = arrival(bytes_of(1, 2, 3, 4), 0x01080001, (2, 2), stamp)
+    assert (whole.broken, whole.format, whole.pixels.tolist()) == ("", "mono8", [[1, 2], [3, 4]])
+    short = arrival(bytes_of(1, 2, 3), 0x01080001, (2, 2), stamp)
+    assert "needs 4 bytes, the camera sent 3" in short.broken
+    assert short.stamp is stamp
 
 
 def test_a_format_that_is_not_taken_is_refused_with_the_list_of_those_that_are() -> None:
