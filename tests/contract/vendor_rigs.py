@@ -21,7 +21,7 @@ import cv2
 import pytest
 
 from gateway.vision.camera_settings import AravisCamera, BaslerCamera, GenicamCamera, Region
-from gateway.vision.cameras import gvcp
+from gateway.vision.cameras import CameraError, gvcp
 from gateway.vision.cameras.aravis import Aravis
 from gateway.vision.cameras.aravis_library import AravisError, library
 from gateway.vision.cameras.basler import Basler
@@ -65,9 +65,10 @@ def basler(trigger: str) -> Callable[[Path], Iterator[Rig]]:
         device = Basler(settings)
 
         def expose() -> None:
-            # the emulator takes the command whatever the source: it plays the wire
+            # the emulator takes the command whatever the source: it plays the wire, once the camera is ready for it
             if trigger == "hardware" and device.features is not None:
-                device.features.execute("TriggerSoftware")
+                with contextlib.suppress(CameraError):
+                    device.fire()
 
         yield Rig(
             lambda: DeviceCamera(device, settings, simulated=True),
