@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 
-from protocols.handshake import ResultPhase
+from protocols.handshake import CycleSettings, ResultPhase
 from protocols.signals import NO_RESULT, Result
 
 
@@ -14,9 +14,10 @@ class ResultQueue:
     Not `acknowledged`: nobody takes results, so each gives way to the next and none counts as lost.
     """
 
-    def __init__(self, depth: int, *, acknowledged: bool = True) -> None:
-        self.depth = depth
-        self.acknowledged = acknowledged
+    def __init__(self, settings: CycleSettings) -> None:
+        self.depth = settings.queue
+        self.acknowledged = settings.acknowledged
+        self._valid_delay, self._ack_timeout = settings.result_valid_delay, settings.ack_timeout
         self.lost = 0
         self.block: Result = NO_RESULT
         """What stands in the result words; it stays there after its ack, with ResultValid off."""
@@ -48,6 +49,17 @@ class ResultQueue:
     def awaits_ack(self) -> bool:
         """A result is shown that the PLC has not taken yet."""
         return self.acknowledged and self._valid and self.block.result_seq != self._courtesy
+
+    @property
+    def valid_at(self) -> float | None:
+        """When ResultValid follows the words of the shown result; None where none is shown."""
+        return self.shown_at + self._valid_delay if self._valid else None
+
+    @property
+    def ack_due(self) -> float | None:
+        """When the shown result counts as unacknowledged for too long; None: never (depth 0 asks for no ack)."""
+        timed = self.awaits_ack and self._ack_timeout > 0 and self.depth > 0
+        return self.shown_at + self._ack_timeout if timed else None
 
     def holds(self, result_seq: int) -> bool:
         """True while that result is shown or waits."""

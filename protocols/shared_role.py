@@ -116,7 +116,7 @@ class SharedRole(VisionRole):
         settings = replace(self._own_settings, settle=0.0, plc_heartbeat_required=False)
         return {
             "settings": settings,
-            "results": ResultQueue(settings.queue, acknowledged=settings.acknowledged),
+            "results": ResultQueue(settings),
             "commands": CommandChannel(settings.command_timeout),
             "monitor": HeartbeatMonitor(settings.plc_heartbeat_timeout),
             "newest_result_seq": 0,

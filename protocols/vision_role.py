@@ -33,7 +33,7 @@ class VisionRole:
 
     def __init__(self, settings: CycleSettings, *, boot_id: int = 1) -> None:
         self.settings = settings
-        self.results = ResultQueue(settings.queue, acknowledged=settings.acknowledged)
+        self.results = ResultQueue(settings)
         self.commands = CommandChannel(settings.command_timeout)
         self.monitor = HeartbeatMonitor(settings.plc_heartbeat_timeout, required=settings.plc_heartbeat_required)
         self.boot_id = boot_id
@@ -206,10 +206,9 @@ class VisionRole:
         """When `tick` or `outputs` next has something to do."""
         times = self._open.deadlines()
         times += [self._settled] if self._settling else []
-        times += [t for t in (self.commands.deadline(), self._valid_at(now), self._ack_deadline(now)) if t is not None]
-        beat = self.monitor.deadline()
-        if beat is not None and not self.conditions.holds(Code.PLC_HEARTBEAT_LOST):
-            times.append(beat)
+        times += [t for t in (self.results.valid_at, self.results.ack_due) if t is not None and now < t]
+        beat = None if self.conditions.holds(Code.PLC_HEARTBEAT_LOST) else self.monitor.deadline()
+        times += [t for t in (self.commands.deadline(), beat) if t is not None]
         return min(times, default=None)
 
     # ------------------------------------------------------------ commands of the PLC
@@ -447,31 +446,14 @@ class VisionRole:
         lost = self.monitor.lost(now)
         if self.condition(Code.PLC_HEARTBEAT_LOST, lost):
             actions.append(hs.Changed(Code.PLC_HEARTBEAT_LOST, lost))
-        due = self._ack_due()
+        due = self.results.ack_due
         late = due is not None and now >= due
         if self.condition(Code.ACK_TIMEOUT, late):
             actions.append(hs.Changed(Code.ACK_TIMEOUT, late))
 
-    def _ack_due(self) -> float | None:
-        """When the shown result counts as unacknowledged for too long (queue 0 asks for no ack)."""
-        timeout = self.settings.ack_timeout
-        if not self.results.awaits_ack or timeout <= 0 or self.settings.queue == 0:
-            return None
-        return self.results.shown_at + timeout
-
-    def _ack_deadline(self, now: float) -> float | None:
-        due = self._ack_due()
-        return due if due is not None and now < due else None
-
-    def _valid_at(self, now: float) -> float | None:
-        if self.results.shown is None:
-            return None
-        at = self.results.shown_at + self.settings.result_valid_delay
-        return at if now < at else None
-
     def _valid(self, now: float) -> bool:
-        hidden = self._stopped or self._settling
-        return not hidden and self.results.shown is not None and self._valid_at(now) is None
+        at = self.results.valid_at
+        return not self._stopped and not self._settling and at is not None and now >= at
 
     def _status(self, now: float) -> Status:
         reason = self.not_ready_reason()
