@@ -30,6 +30,7 @@ BENCHMARKS = {
     "worker": "worker",
     "cameras": "cameras",
     "pictures": "pictures",
+    "frames": "frame_ways",
     "tls": "secured",
     "opcua": "opcua",
     "opcua-load": "opcua_load",

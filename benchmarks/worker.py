@@ -23,6 +23,7 @@ from gateway.vision.wire import ModelFacts
 from gateway.worker_process import WorkerProcess
 from gateway.workers import WorkerPool
 from protocols.faults import Code
+from protocols.handshake import OwnTrigger
 from tests import models
 
 CRASH = 50_001
@@ -53,6 +54,9 @@ class _Line:
     def observed(self, cycle: int, observation: Observation) -> None:
         self._answers[cycle] = (time.perf_counter(), observation)
         self.changed.set()
+
+    def own_trigger(self, call: OwnTrigger) -> None:
+        """No frame is a trigger here."""
 
     def picture_written(self, path: str) -> None:
         pass

@@ -207,11 +207,13 @@ def _setup(
     config = loaded.config
     verdicts = frozenset(Judgement[name] for name in station.pictures.verdicts)
     pictures = Pictures(config.data_dir / "pictures" / station.name, verdicts) if station.pictures.keep else None
+    own_triggers = station.tags.trigger is not None or station.camera.starts
     server = isinstance(station.link, ModbusServerConfig | ModbusRtuServerConfig | OpcUaServerLinkConfig)
     return Setup(
         station.name,
         replace(
-            station.cycle.settings(own_triggers=station.tags.trigger is not None), settle=SETTLE if server else 0.0
+            station.cycle.settings(own_triggers=own_triggers),
+            settle=SETTLE if server else 0.0,
         ),
         {recipe.number: recipe for recipe in recipes},
         boot_id=boot_id,

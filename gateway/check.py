@@ -242,17 +242,19 @@ def _show_requests(item: Item, link: PolledConfig) -> None:
 
 def _look_at_recipes(item: Item, station: StationConfig, loaded: Loaded, computer: Computer) -> None:
     camera: str | None = None
+    simulated = False
     for recipe in loaded.recipes[station.name]:
         probed = look_at_recipe(item, recipe, partial(computer.model, station))
         if probed is not None and probed.facts is not None:
             camera = camera or probed.camera
+            simulated = probed.facts.simulated
     kind = station.camera.kind
     if camera is None:
         item.add(f"camera: {kind}; not tried, as no model could be loaded", Status.WARNING)
     elif camera:
         item.add(f"camera: {camera}", Status.ERROR)
     else:
-        item.add(f"camera: {kind}; results carry the Simulated bit")
+        item.add(f"camera: {kind}" + ("; results carry the Simulated bit" if simulated else ""))
 
 
 def look_at_recipe(item: Item, recipe: Recipe, trial: Callable[[Recipe], Probed]) -> Probed | None:

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from gateway import calibrate_command, cert_command, model_command, opcua_command, recipe_command
+from gateway import camera_command, cert_command, model_command, opcua_command, recipe_command
 
 EPILOG = """\
 first steps:
@@ -59,8 +59,7 @@ def _parser() -> argparse.ArgumentParser:
     schema = commands.add_parser("schema", help="print the JSON schema of the configuration file, for editors")
     schema.add_argument("--recipe", action="store_true", help="of recipe.yaml instead")
     schema.set_defaults(command=_schema)
-    camera = commands.add_parser("camera", help="calibrate a camera")
-    calibrate_command.add(camera.add_subparsers(required=True, metavar="COMMAND", title="commands"))
+    camera_command.add(commands)
     cert_command.add(commands)
     model_command.add(commands)
     recipe_command.add(commands)

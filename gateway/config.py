@@ -112,7 +112,8 @@ def config_crc(config: GatewayConfig | StationConfig, recipes: Iterable[Recipe])
     content = config.model_dump(mode="json", exclude={"data_dir", "log", "opcua"})
     for station in content.get("stations", [content]):
         del station["recipes"]
-        station["camera"].pop("path", None)
+        for key in ("path", "password_file"):
+            station["camera"].pop(key, None)
         for key in ("tls", "security", "user"):
             station["link"].pop(key, None)
     for device in content.get("devices", ()):
@@ -142,8 +143,9 @@ def _place_paths(data: Any, folder: Path) -> None:
         recipes, camera, link = station.get("recipes"), station.get("camera"), station.get("link")
         for index in range(len(recipes) if isinstance(recipes, list) else 0):
             place(recipes, index)
-        if isinstance(camera, dict) and "path" in camera:
-            place(camera, "path")
+        for key in ("path", "password_file"):
+            if isinstance(camera, dict) and key in camera:
+                place(camera, key)
         _place_tls(link, place)
     place_paths(data.get("opcua"), place)
     devices = data.get("devices")
@@ -273,6 +275,8 @@ def _station_mistakes(station: StationConfig) -> Iterator[tuple[Location, str]]:
         size = camera.width * camera.height * 3
         text = f"{frames.max_bytes} is less than a frame of the camera ({camera.width} x {camera.height} x 3 bytes)"
         yield ("frames", "max_bytes"), f"{text}; set {size} or more"
+    if camera.starts and station.tags.trigger is not None:
+        yield ("camera", "starts"), "tags.trigger starts the inspections already; remove one of the two"
     folders: dict[Path, int] = {}
     for position, folder in enumerate(station.recipes):
         if folders.setdefault(folder, position) != position:

@@ -70,6 +70,8 @@ class FrameFacts:
     """The camera's clock at the exposure, seconds since whenever."""
     clock_jumped: bool = False
     """That clock made a jump: the frame's age was judged by its arrival."""
+    missed: int = 0
+    """Frames that the camera counted since it was opened, and that never arrived."""
 
 
 @dataclass(frozen=True, slots=True)

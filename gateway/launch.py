@@ -77,6 +77,7 @@ def environment(module: str = VISION) -> dict[str, str]:
         "ORT_DISABLE_TELEMETRY": "1",
         "OMP_NUM_THREADS": "1",
         "OPENBLAS_NUM_THREADS": "1",
+        "OPENCV_VIDEOIO_V4L_SELECT_TIMEOUT": "2",  # s; OpenCV waits 10 for a USB camera that is silent
         # mallopt(3): a frame's buffer is kept for the next frame; mapped anew each time it costs 2800 page faults.
         "MALLOC_MMAP_THRESHOLD_": str(64 << 20),
         "MALLOC_TRIM_THRESHOLD_": str(256 << 20),

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from gateway.config import StationConfig
     from gateway.recipe import Recipe
 
+CAMERA, CLOSING = 20.0, 2.0
+"""Seconds a camera may take to be opened, and to be let go of."""
 REAP = 5.0
 """Seconds a killed process may take to be gone."""
 
@@ -35,6 +37,8 @@ class _Ear:
     def __init__(self) -> None:
         self.camera = ""
         self.died = False
+        self.looked = asyncio.Event()
+        """The camera was opened, or could not be."""
         self.outcome: asyncio.Future[ModelFacts | str] = asyncio.get_running_loop().create_future()
 
     def received(self, worker: Worker, message: wire.FromWorker) -> None:
@@ -45,11 +49,15 @@ class _Ear:
                 self._tell(text)
             case wire.CameraDown(_, text):
                 self.camera = text
+                self.looked.set()
+            case wire.CameraUp():
+                self.looked.set()
             case _:
                 pass
 
     def ended(self, worker: Worker, reason: str) -> None:
         self.died = not self.outcome.done()
+        self.looked.set()
         self._tell(reason)
 
     def _tell(self, outcome: ModelFacts | str) -> None:
@@ -76,10 +84,9 @@ async def _probe(settings: PoolSettings) -> Probed:
         ear = _Ear()
         worker = WorkerProcess(settings, settings.recipe, ring, ear)
         try:
-            async with asyncio.timeout(settings.worker.start_timeout_s):
-                outcome = await ear.outcome
-        except TimeoutError:
-            outcome = f"not loaded after {settings.worker.start_timeout_s:g} s (worker.start_timeout_s)"
+            outcome = await _outcome(ear, settings.worker.start_timeout_s)
+            if isinstance(outcome, ModelFacts) and settings.camera.exclusive:
+                await _look(worker, ear)
         finally:
             ended = await end(worker)
     finally:
@@ -89,12 +96,36 @@ async def _probe(settings: PoolSettings) -> Probed:
     return Probed(None, f"{outcome}: {ended}" if ear.died else outcome, ear.camera)
 
 
+async def _outcome(ear: _Ear, seconds: float) -> ModelFacts | str:
+    try:
+        async with asyncio.timeout(seconds):
+            return await ear.outcome
+    except TimeoutError:
+        return f"not loaded after {seconds:g} s (worker.start_timeout_s)"
+
+
+async def _look(worker: WorkerProcess, ear: _Ear) -> None:
+    """Have the camera opened, which such a process does only when it is told to, and closed again."""
+    worker.send(wire.Lead())
+    try:
+        async with asyncio.timeout(CAMERA):
+            await ear.looked.wait()
+    except TimeoutError:
+        ear.camera = f"the camera was not open after {CAMERA:g} s"
+    worker.stop()
+    await _gone(worker, CLOSING)
+
+
 async def end(worker: WorkerProcess) -> str:
     """Kill the process and see it gone; how it ended."""
     worker.kill()
-    give_up = asyncio.get_running_loop().time() + REAP
+    return await _gone(worker, REAP) or "and the process cannot be ended; the computer may need a restart"
+
+
+async def _gone(worker: WorkerProcess, seconds: float) -> str | None:
+    give_up = asyncio.get_running_loop().time() + seconds
     while (ended := worker.reap()) is None:
         if asyncio.get_running_loop().time() > give_up:
-            return "and the process cannot be ended; the computer may need a restart"
+            return None
         await asyncio.sleep(0.01)
     return ended

@@ -19,6 +19,7 @@ from gateway.vision.wire import ModelFacts
 from gateway.worker_process import WorkerProcess
 from gateway.worker_team import Drawing, Fault, Member, Spawn, WorkerError, WorkerTeam
 from protocols.faults import Code
+from protocols.handshake import OwnTrigger
 
 __all__ = ["ModelFacts", "PoolCounts", "WorkerError", "WorkerEvents", "WorkerPool"]
 
@@ -42,6 +43,9 @@ class WorkerEvents(Protocol):
 
     def observed(self, cycle: int, observation: Observation) -> None:
         """The outcome; exactly once a cycle, unless it was given up."""
+
+    def own_trigger(self, call: OwnTrigger) -> None:
+        """A frame came that is a trigger: its inspection, if it is accepted, is asked for within this call."""
 
     def picture_written(self, path: str) -> None:
         """A picture asked for lies there."""
@@ -68,6 +72,8 @@ class _Flight:
     trigger: Trigger
     slot: int
     member: Member
+    frame: int = 0
+    """That was the trigger; it lies with its member."""
     exposed: bool = False
     attempt: int = 0
 
@@ -107,6 +113,8 @@ class WorkerPool:
         self._answers: list[tuple[int, Observation]] = []
         """Outcomes we decided ourselves, to be told by `tend`."""
         self._counts = PoolCounts()
+        self._came = 0
+        """The frame that just now is a trigger."""
         self._told: ModelFacts | Fault | None = None
         self._wake = asyncio.Event()
         self._landed = asyncio.Event()
@@ -138,7 +146,7 @@ class WorkerPool:
         if slot is None:
             self._answer(trigger.cycle, Observation(fault=Code.INTERNAL, detail="every frame slot is in use"))
             return
-        flight = self._flights[trigger.cycle] = _Flight(trigger, slot, member)
+        flight = self._flights[trigger.cycle] = _Flight(trigger, slot, member, self._came)
         self._landed.clear()
         self._send(flight)
 
@@ -232,6 +240,8 @@ class WorkerPool:
                 if flight is not None and flight.member is member and not flight.exposed:
                     flight.exposed = True
                     self._events.exposed(cycle, utc)
+            case wire.FrameCame(number):
+                self._frame_came(member, number)
             case wire.PictureDone(_, path, error):
                 self._pictured(member, path, error)
             case _:
@@ -242,13 +252,26 @@ class WorkerPool:
         now = self._clock()
         for flight in [flight for flight in self._flights.values() if flight.member is member]:
             active = self._team.active
-            if active is None or self._team.down is not None or flight.attempt > 0 or flight.trigger.deadline <= now:
+            if active is None or self._unable(active, flight) or flight.attempt > 0 or flight.trigger.deadline <= now:
                 if self._land(flight.trigger.cycle) is not None:
                     self._answer(flight.trigger.cycle, Observation(fault=Code.WORKER_DIED, detail=reason))
                 continue
             flight.member, flight.attempt = active, flight.attempt + 1
             self._counts.repeated += 1
             self._send(flight)
+
+    def _unable(self, active: Member, flight: _Flight) -> bool:
+        """Nobody can look; but where the frame was taken, the want of a camera is none."""
+        down = self._team.down
+        return down is not None and not (flight.exposed and down == active.camera)
+
+    def _frame_came(self, member: Member, number: int) -> None:
+        if member is self._team.active:
+            self._came = number
+            try:
+                self._events.own_trigger(OwnTrigger())
+            finally:
+                self._came = 0
 
     def wake(self) -> None:
         """`tend` has something to do."""
@@ -302,6 +325,7 @@ class WorkerPool:
             budget,
             flight.attempt,
             trigger.accepted,
+            flight.frame,
             reuse,
         )
         if not flight.member.worker.send(order):

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, Self
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 PartNumbers = Annotated[tuple[int, ...], Field(max_length=200)]
 Milliseconds = Annotated[float, Field(ge=0, le=60_000)]
@@ -62,17 +63,10 @@ class Region(Settings):
 class RealCamera(Settings):
     """What is set of every camera that is a device."""
 
-    exclusive: ClassVar[bool] = True
-    """Only one process can have the camera: the standby opens it when it takes over."""
-
     exposure_us: float | None = Field(default=None, gt=0, le=60_000_000)
     """Exposure time; without it the camera's own."""
     gain: float | None = Field(default=None, ge=0, le=1000)
     """In the camera's own unit, mostly dB."""
-    roi: Region | None = None
-    """The part of the sensor to read."""
-    pixel_format: PixelFormat | None = None
-    """How the camera is to send its pixels; without it as it is set."""
     latency_ms: Milliseconds = 0
     """How old a frame may be when it arrives (exposure, transport): with `trigger: free` one that arrives sooner than
     this after the trigger is not taken, as it may show the part before."""
@@ -87,11 +81,26 @@ class RealCamera(Settings):
 class TriggeredCamera(RealCamera):
     """What is set of a camera that can be told when to expose."""
 
+    exclusive: ClassVar[bool] = True
+    """Only one process can have the camera: the standby opens it when it takes over."""
+
     trigger: Trigger = "software"
     """software: each trigger of the PLC commands an exposure; hardware: a wire does, and the frame is paired with the
     PLC's trigger; free: the camera runs, and the newest frame exposed after the trigger is taken."""
+    roi: Region | None = None
+    """The part of the sensor to read."""
+    pixel_format: PixelFormat | None = None
+    """How the camera is to send its pixels; without it as it is set."""
+    starts: bool = False
+    """With `trigger: hardware`: each frame that arrives is a trigger; those of the PLC are then refused with 3006."""
     early_ms: Milliseconds = 20
     """With `trigger: hardware`: how much earlier than the PLC's trigger the frame of the wire may arrive."""
+
+    @model_validator(mode="after")
+    def _starts_by_wire(self) -> Self:
+        if self.starts and self.trigger != "hardware":
+            raise ValueError(f"starts needs trigger: hardware; with {self.trigger} no frame comes without a trigger")
+        return self
 
 
 class GenicamSettings(TriggeredCamera):
@@ -166,6 +175,7 @@ class SimulatedCamera(Settings):
     """Renders parts with known defects; results carry the Simulated bit."""
 
     exclusive: ClassVar[bool] = False
+    starts: ClassVar[bool] = False
 
     kind: Literal["simulated"] = "simulated"
     seed: int = Field(default=1, ge=0, le=2**32 - 1)
@@ -177,15 +187,101 @@ class SimulatedCamera(Settings):
 
 
 class FolderCamera(Settings):
-    """Shows the pictures (png, jpg, bmp) of a folder in the order of their names; results carry the Simulated bit."""
+    """Shows the pictures (png, jpg, bmp) of a folder, or watches it for those that another program puts there.
 
-    exclusive: ClassVar[bool] = False
+    Shown pictures carry the Simulated bit, those that come do not.
+    """
 
     kind: Literal["folder"] = "folder"
     path: Path
     loop: bool = True
     """Start again after the last picture; otherwise every further trigger ends as 1002."""
+    order: Literal["name", "time"] = "name"
+    """Of the pictures shown: by name, or the oldest first."""
+    watch: bool = False
+    """A picture that is completely written after the trigger is its frame; what is there at the start is none."""
+    starts: bool = False
+    """With `watch`: each picture that comes is a trigger; those of the PLC are then refused with 3006."""
+    early_ms: Milliseconds = 20
+    """With `watch`: how much earlier than the PLC's trigger its picture may come."""
+    frozen_check: bool = True
+    """With `watch`: refuse a picture that equals the one before (1003)."""
+
+    @property
+    def exclusive(self) -> bool:
+        """A watched picture belongs to one process."""
+        return self.watch
+
+    @model_validator(mode="after")
+    def _starts_by_coming(self) -> Self:
+        if self.starts and not self.watch:
+            raise ValueError("starts needs watch: true; pictures that are there already come by the PLC's triggers")
+        return self
 
 
-AnyCamera = SimulatedCamera | FolderCamera | GenicamCamera | BaslerCamera | AravisCamera
+SCHEMES = ("rtsp", "rtsps", "http", "https")
+
+
+class OpenCvCamera(RealCamera):
+    """A USB camera (V4L2), a network stream, or a video file, through OpenCV: name one of `device`, `url`, `path`.
+
+    It runs freely: the newest frame exposed after the trigger is taken. A file gives its next picture at each trigger,
+    and results carry the Simulated bit.
+    """
+
+    starts: ClassVar[bool] = False
+
+    kind: Literal["opencv"] = "opencv"
+    device: Annotated[int, Field(ge=0, le=63)] | Annotated[str, Field(pattern=r"^/dev/[\w./:+-]+$")] | None = None
+    """A USB camera: its number, or its name such as /dev/v4l/by-id/…, which stays when others are plugged in."""
+    url: Annotated[str, Field(max_length=2000, pattern=r"^\S+$")] | None = None
+    """A stream: rtsp://, rtsps://, http:// or https://."""
+    path: Path | None = None
+    """A video file."""
+    loop: bool = True
+    """Of a file: start again after the last picture; otherwise every further trigger ends as 1002."""
+    user: Annotated[str, Field(max_length=200)] | None = None
+    password_file: Path | None = None
+    """Its first line is the password of the stream's user."""
+    transport: Literal["tcp", "udp"] = "tcp"
+    """Of rtsp."""
+    width: Annotated[int, Field(ge=8, le=65535)] | None = None
+    height: Annotated[int, Field(ge=8, le=65535)] | None = None
+    """Of the frames of a USB camera."""
+    fps: Annotated[float, Field(gt=0, le=1000)] | None = None
+    fourcc: Annotated[str, Field(pattern="^[A-Z0-9]{4}$")] | None = None
+    """How a USB camera packs its frames: MJPG, YUYV."""
+    latency_ms: Milliseconds = 100
+
+    @property
+    def exclusive(self) -> bool:
+        """A file may be read by many."""
+        return self.path is None
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        named = [name for name in ("device", "url", "path") if getattr(self, name) is not None]
+        if len(named) != 1:
+            raise ValueError(f"needs one of device, url and path, and has {' and '.join(named) or 'none'}")
+        if self.url is not None:
+            self._check_url(self.url)
+        usb = ("exposure_us", "gain", "width", "height", "fps", "fourcc")
+        wrong = [name for name in usb if getattr(self, name) is not None]
+        if wrong and self.device is None:
+            raise ValueError(f"{wrong[0]} can be set of a device alone; set it in the camera itself")
+        return self
+
+    def _check_url(self, url: str) -> None:
+        try:
+            parts = urlsplit(url)
+            host, _ = parts.hostname, parts.port
+        except ValueError as error:
+            raise ValueError(f"url is no address: {error}") from None
+        if parts.scheme not in SCHEMES or not host:
+            raise ValueError(f"url must begin with {', '.join(f'{s}://' for s in SCHEMES)} and name a computer")
+        if "@" in parts.netloc:
+            raise ValueError("url holds a user; give user and password_file instead, so that no log shows the password")
+
+
+AnyCamera = SimulatedCamera | FolderCamera | OpenCvCamera | GenicamCamera | BaslerCamera | AravisCamera
 CameraConfig = Annotated[AnyCamera, Field(discriminator="kind")]

@@ -175,7 +175,7 @@ class Inspector:
             raise self.lost
         begin = time.perf_counter()
         try:
-            wanted = Order(order.cycle, order.part_id, order.grab_budget, order.triggered)
+            wanted = Order(order.cycle, order.part_id, order.grab_budget, order.triggered, order.frame)
             pixels, look.frame = self.camera.grab(self._frames.begin(order.slot), wanted)
         except CameraError as error:
             self.lost = error if error.lost else None

@@ -84,6 +84,8 @@ class Inspect:
     attempt: int = 0
     triggered: float = 0.0
     """When the trigger was accepted, by the monotonic clock that all processes of a computer share."""
+    frame: int = 0
+    """The frame that was the trigger, as FrameCame named it; 0: none was."""
     reuse_frame: bool = False
     """The exposure was done and reported: judge the frame in the slot, never a new one."""
 
@@ -165,8 +167,15 @@ class CameraUp:
     """The camera is back."""
 
 
+@dataclass(frozen=True, slots=True)
+class FrameCame:
+    """A frame came that is a trigger itself; its number is never used again by this process."""
+
+    number: int
+
+
 ToWorker = Start | Inspect | Picture | Lead | Stop
-FromWorker = Ready | Failed | Exposed | Observed | PictureDone | CameraDown | CameraUp
+FromWorker = Ready | Failed | Exposed | Observed | PictureDone | CameraDown | CameraUp | FrameCame
 
 
 def model_crc(sha256: str) -> int:
@@ -347,6 +356,8 @@ def decode_from_worker(body: bytes, labels: frozenset[str] | None = None) -> Fro
             return CameraDown(_code(message, "code"), text(message, "text", MAX_TEXT))
         case "CameraUp":
             return CameraUp()
+        case "FrameCame":
+            return FrameCame(_integer(message, "number"))
         case _:
             pass
     raise WireError(f"a message of unknown kind {str(message.get('kind'))[:40]!r}")

@@ -47,9 +47,10 @@ class Channel:
         with self._sending:
             self._socket.sendall(data)
 
-    def wait(self, seconds: float | None) -> bool:
-        """Whether something came within that time."""
-        return bool(select.select([self._socket], [], [], seconds)[0])
+    def wait(self, seconds: float | None, news: int | None = None) -> tuple[bool, bool]:
+        """Whether a message came within that time, and whether `news` can be read."""
+        ready = select.select([self._socket, *(() if news is None else (news,))], [], [], seconds)[0]
+        return self._socket in ready, news in ready
 
     def start(self) -> tuple[wire.Start, int]:
         """The first message, and the descriptor of the frame ring that comes with it; EOFError, WireError."""
@@ -117,7 +118,11 @@ def _answer(
     channel: Channel, inspector: Inspector, watch: CameraWatch, inspect: Callable[[wire.Inspect], None]
 ) -> None:
     while True:
-        if not channel.wait(watch.pause()):
+        spoken, news = channel.wait(watch.pause(), inspector.camera.news())
+        if news:
+            for number in inspector.camera.came():
+                channel.send(wire.FrameCame(number))
+        if not spoken:
             watch.look()
             continue
         for message in channel.receive():

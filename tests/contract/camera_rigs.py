@@ -5,6 +5,7 @@ A row is a function that yields a `Rig`; one that is not installed here skips wi
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -14,10 +15,11 @@ from typing import Any
 import cv2
 import numpy as np
 
-from gateway.vision.camera_settings import FolderCamera, RealCamera, SimulatedCamera, TriggeredCamera
+from gateway.vision.camera_settings import FolderCamera, OpenCvCamera, RealCamera, SimulatedCamera, TriggeredCamera
 from gateway.vision.cameras import Camera, CameraError, Grabbed, Order, make_camera
 from gateway.vision.cameras.device import DeviceCamera
 from protocols.faults import Code
+from tests.contract.mjpeg_server import MjpegServer
 from tests.contract.played_camera import PlayedDevice
 
 Image = np.ndarray[Any, Any]
@@ -138,6 +140,63 @@ def _played(device: PlayedDevice, settings: RealCamera) -> Rig:
     )
 
 
+def opencv_http(tmp_path: Path) -> Iterator[Rig]:
+    with MjpegServer() as server:
+        settings = OpenCvCamera(url=server.url, silence_s=0.5, latency_ms=0)
+        yield Rig(
+            lambda: make_camera(settings),
+            unplug=server.unplug,
+            plug=server.plug,
+            silence=server.silence,
+            resize=server.resize,
+        )
+
+
+def opencv_file(tmp_path: Path) -> Iterator[Rig]:
+    path, away = video(tmp_path / "line.avi"), tmp_path / "away.avi"
+    settings = OpenCvCamera(path=path)
+    yield Rig(
+        lambda: make_camera(settings),
+        simulated=True,
+        repeatable=True,
+        unplug=lambda: void(path.rename(away)),
+        plug=lambda: void(away.rename(path)),
+    )
+
+
+def folder_watched(tmp_path: Path) -> Iterator[Rig]:
+    path, away = tmp_path / "incoming", tmp_path / "away"
+    path.mkdir()
+    size = {"width": 64, "height": 48}
+    numbers = itertools.count(1)
+    dead: list[bool] = []
+
+    def expose() -> None:
+        if not dead and path.is_dir():
+            number = next(numbers)
+            cv2.imwrite(str(tmp_path / "next.png"), picture(number, **size))
+            (tmp_path / "next.png").rename(path / f"{number:04}.png")
+
+    settings = FolderCamera(path=path, watch=True)
+    yield Rig(
+        lambda: make_camera(settings),
+        expose=expose,
+        unplug=lambda: void(path.rename(away)),
+        plug=lambda: void(away.rename(path)),
+        silence=lambda: dead.append(True),
+        resize=lambda: size.update(width=32),
+    )
+
+
+def video(path: Path, count: int = 4) -> Path:
+    """A file of so many pictures, each in another grey."""
+    writer = cv2.VideoWriter(str(path), cv2.CAP_FFMPEG, cv2.VideoWriter.fourcc(*"MJPG"), 25, (320, 256))
+    for number in range(count):
+        writer.write(picture(number) // 4 + np.uint8(40 * number))
+    writer.release()
+    return path
+
+
 def void(value: object) -> None:
     """Drop what a call returns."""
 
@@ -148,4 +207,7 @@ RIGS: dict[str, Callable[[Path], Iterator[Rig]]] = {
     "played-software": played_software,
     "played-hardware": played_hardware,
     "played-free": played_free,
+    "folder-watched": folder_watched,
+    "opencv-http": opencv_http,
+    "opencv-file": opencv_file,
 }

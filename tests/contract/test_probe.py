@@ -10,6 +10,7 @@ from gateway import recipe as recipes
 from gateway.config import StationConfig
 from gateway.probe import Probed, probe
 from tests import models
+from tests.contract.mjpeg_server import MjpegServer
 
 Try = Callable[..., Probed]
 
@@ -17,7 +18,7 @@ Try = Callable[..., Probed]
 @pytest.fixture
 def trial(tmp_path: Path) -> Try:
     def run(model: bytes, camera: dict[str, Any] | None = None, **worker: Any) -> Probed:
-        folder = models.recipe(tmp_path / "part", model)
+        folder = models.recipe(tmp_path / "part", model) if not (tmp_path / "part").exists() else tmp_path / "part"
         station = StationConfig.model_validate(
             {
                 "name": "s",
@@ -44,6 +45,17 @@ def test_a_camera_that_is_not_there_is_told_beside_a_good_model(trial: Try, tmp_
     probed = trial(models.detector(), {"kind": "folder", "path": str(tmp_path / "none")})
     assert probed.facts is not None
     assert str(tmp_path / "none") in probed.camera
+
+
+def test_a_camera_that_one_process_alone_can_have_is_tried_and_let_go(trial: Try) -> None:
+    with MjpegServer() as server:
+        for _ in range(2):
+            probed = trial(models.detector(), {"kind": "opencv", "url": server.url, "open_timeout_s": 10})
+            assert probed.facts is not None
+            assert probed.camera == ""
+    gone = trial(models.detector(), {"kind": "opencv", "url": server.url})
+    assert gone.facts is not None
+    assert server.url in gone.camera
 
 
 @pytest.mark.parametrize(

@@ -29,6 +29,7 @@ from gateway.vision.wire import ModelFacts
 from gateway.worker_process import Worker, WorkerProcess, make_ring
 from gateway.workers import WorkerError, WorkerPool
 from protocols.faults import Code
+from protocols.handshake import OwnTrigger
 from protocols.signals import Judgement
 from tests import models
 
@@ -66,6 +67,9 @@ class Line:
         assert cycle not in self.outcomes
         self.outcomes[cycle] = observation
         self.told.append(("observed", cycle))
+
+    def own_trigger(self, call: OwnTrigger) -> None:
+        self.trigger()
 
     def picture_written(self, path: str) -> None:
         self.pictures.append(path)

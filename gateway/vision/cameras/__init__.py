@@ -7,7 +7,14 @@ from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 from gateway.inspection import FrameFacts
-from gateway.vision.camera_settings import AnyCamera, AravisCamera, BaslerCamera, FolderCamera, GenicamCamera
+from gateway.vision.camera_settings import (
+    AnyCamera,
+    AravisCamera,
+    BaslerCamera,
+    FolderCamera,
+    GenicamCamera,
+    OpenCvCamera,
+)
 from gateway.vision.frames import Pixels
 from protocols.faults import Code
 
@@ -34,6 +41,8 @@ class Order:
     part_id: int
     budget: float
     triggered: float = field(default_factory=time.monotonic)
+    frame: int = 0
+    """The frame that is the trigger, as `came` numbered it; 0: none is."""
 
 
 class Grabbed(NamedTuple):
@@ -62,6 +71,12 @@ class Camera(Protocol):
     def grab(self, out: Pixels, order: Order) -> Grabbed:
         """A new frame within the order's budget, at the start of the flat `out`; CameraError."""
 
+    def news(self) -> int | None:
+        """A descriptor to be read from when a frame has come that is a trigger itself; None: frames are none."""
+
+    def came(self) -> list[int]:
+        """The numbers of such frames since the last call, for `Order.frame`."""
+
     def check(self) -> None:
         """Whether the camera is still there, in some microseconds; CameraError if not."""
 
@@ -69,16 +84,34 @@ class Camera(Protocol):
         """Let go of the camera; never raises, takes a second at most."""
 
 
+class OnDemand:
+    """What holds for cameras that make a frame when they are asked for one, in any process."""
+
+    exclusive = False
+
+    def news(self) -> int | None:
+        """No frame comes by itself."""
+        return None
+
+    def came(self) -> list[int]:
+        """None ever does."""
+        return []
+
+
 def make_camera(config: AnyCamera) -> Camera:
     """The camera that the settings describe, not yet opened."""
     if isinstance(config, FolderCamera):
-        from gateway.vision.cameras.folder import Folder
+        from gateway.vision.cameras.folder import make as make_folder
 
-        return Folder(config)
+        return make_folder(config)
     if isinstance(config, GenicamCamera | BaslerCamera | AravisCamera):
         from gateway.vision.cameras.drivers import driven
 
         return driven(config)
+    if isinstance(config, OpenCvCamera):
+        from gateway.vision.cameras.opencv import make
+
+        return make(config)
     from gateway.vision.cameras.simulated import Simulated
 
     return Simulated(config)

@@ -46,6 +46,8 @@ class Seen:
     refusal: Refusal | None = None
     """It was there before: not to be used for any trigger."""
     clock_jumped: bool = False
+    missed: int = 0
+    """Frames that the camera counted before this one, since it was opened, and that never arrived."""
 
     def refused(self, since: float) -> Refusal | None:
         """None: new, and exposed at `since` (our monotonic clock) or later; else why it is not to be used."""
@@ -78,7 +80,7 @@ class Sieve:
             return Seen(stamp, stamp.arrived - self._latency, refusal)
         before = self.jumps
         exposed = self._exposed(stamp) - self._latency
-        return Seen(stamp, exposed, clock_jumped=self.jumps > before)
+        return Seen(stamp, exposed, clock_jumped=self.jumps > before, missed=self.missed)
 
     def restarted(self) -> None:
         """The stream begins anew: numbers may start again, and no frame of before can come any more."""

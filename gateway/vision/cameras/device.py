@@ -7,11 +7,12 @@ A driver may block in C for as long as it likes: only its thread waits for it. W
 from __future__ import annotations
 
 import contextlib
+import itertools
 import threading
 import time
 from collections import deque
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 
@@ -19,7 +20,8 @@ from gateway.inspection import FrameFacts
 from gateway.vision.camera_settings import PixelFormat, RealCamera, TriggeredCamera
 from gateway.vision.cameras import CameraError, Grabbed, Order
 from gateway.vision.cameras.arrivals import Refusal, Seen, Sieve, Stamp
-from gateway.vision.cameras.pixels import Raw, to_bgr
+from gateway.vision.cameras.bell import Bell
+from gateway.vision.cameras.pixels import Raw, decode, to_bgr
 from gateway.vision.frames import Pixels
 from protocols.faults import Code
 
@@ -39,7 +41,8 @@ class Arrival:
     """A frame as its driver handed it over; the pixels are its own, not the driver's memory."""
 
     pixels: Raw
-    format: PixelFormat
+    format: PixelFormat | Literal["jpeg"]
+    """jpeg: the pixels are the bytes of a file."""
     stamp: Stamp
     broken: str = ""
     """Why the buffer holds no whole frame: its pixels are used by nobody."""
@@ -83,18 +86,25 @@ class DeviceCamera:
         self._early = config.early_ms / 1000 if isinstance(config, TriggeredCamera) else 0.0
         self._shape: tuple[int, ...] | None = None
         self._pump: _Pump | None = None
+        self._starts = isinstance(config, TriggeredCamera) and config.starts
+        self._numbers = itertools.count(1)
+        self._bell: Bell | None = None
 
     def open(self) -> None:
         """Start connecting, or see how far it has come; CameraError until it is done, 5007 if nothing is wrong."""
         pump = self._pump
+        if self._starts and self._bell is None:
+            self._bell = Bell(self._numbers)
         if pump is None or pump.ended:
-            pump = self._pump = _Pump(self._device, self._config, 1 if self._mode == "free" else KEPT)
+            pump = self._pump = _Pump(self._device, self._config, 1 if self._mode == "free" else KEPT, self._bell)
         pump.wait_open(PATIENCE)
 
     def grab(self, out: Pixels, order: Order) -> Grabbed:
         """The frame of this trigger; CameraError 1002 if there is none in time, 1003 if only old ones came again."""
         end = time.monotonic() + order.budget
         pump = self._there()
+        if order.frame:
+            return self._started_by(order.frame, pump, out)
         refusal: Refusal | None = None
         since = self._begin(pump, order, end)
         while (found := pump.take(end)) is not None:
@@ -112,6 +122,14 @@ class DeviceCamera:
             raise CameraError(refusal.code, refusal.text)
         raise CameraError(Code.FRAME_TIMEOUT, f"no frame within {order.budget * 1000:.0f} ms{self._hint()}")
 
+    def news(self) -> int | None:
+        """See `Camera`."""
+        return None if self._bell is None else self._bell.fileno()
+
+    def came(self) -> list[int]:
+        """See `Camera`."""
+        return [] if self._bell is None else self._bell.heard()
+
     def check(self) -> None:
         """CameraError if the driver has lost the camera, or does not return."""
         self._there()
@@ -120,6 +138,9 @@ class DeviceCamera:
         """Stop the driver's thread; one that does not return is left to the end of the process."""
         if self._pump is not None and self._pump.stop():
             self._pump = None
+        bell, self._bell = self._bell, None
+        if bell is not None:
+            bell.close()
 
     def _there(self) -> _Pump:
         if self._pump is None:
@@ -127,42 +148,62 @@ class DeviceCamera:
         self._pump.check()
         return self._pump
 
+    def _started_by(self, number: int, pump: _Pump, out: Pixels) -> Grabbed:
+        """The frame that was the trigger, and no other."""
+        found = pump.take_number(number)
+        if found is None:
+            text = f"the frame that began this inspection was overtaken by {KEPT} others, or lost with its camera"
+            raise CameraError(Code.FRAME_TIMEOUT, text)
+        return self._deliver(*found, out)
+
     def _begin(self, pump: _Pump, order: Order, end: float) -> float:
         """Have the frame exposed if that is ours to do; from when on one is good (monotonic)."""
         if self._mode == "free":
             return order.triggered
         if self._mode == "hardware":
             return order.triggered - self._early
-        pump.clear(end)
+        pump.settle(end)
         fired = time.monotonic()
         self._device.fire()
         return fired
 
     def _deliver(self, arrival: Arrival, seen: Seen, out: Pixels) -> Grabbed:
-        shape = arrival.pixels.shape
+        raw, kind = arrival.pixels, arrival.format
+        if kind == "jpeg":
+            raw, kind = decode(raw, "a frame of the camera"), "bgr8"
+        shape = raw.shape
         if self._shape is None:
             self._shape = shape
         if shape != self._shape:
             was, now = (f"{known[1]} x {known[0]}" for known in (self._shape, shape))
             text = f"the camera sent a frame of {now} after frames of {was}"
             raise CameraError(Code.IMAGE_FORMAT, f"{text}; set it back, or restart the gateway")
-        pixels = to_bgr(arrival.pixels, arrival.format, out)
+        pixels = to_bgr(raw, kind, out)
         stamp = seen.stamp
-        return Grabbed(pixels, FrameFacts(stamp.arrived, stamp.number, stamp.device_time, seen.clock_jumped))
+        facts = FrameFacts(stamp.arrived, stamp.number, stamp.device_time, seen.clock_jumped, seen.missed)
+        return Grabbed(pixels, facts)
 
     def _hint(self) -> str:
         return "; does the trigger wire reach the camera?" if self._mode == "hardware" else ""
 
 
+@dataclass(frozen=True, slots=True)
+class _Laid:
+    arrival: Arrival
+    seen: Seen
+    number: int
+
+
 class _Pump:
     """The thread of one opening of a device, and the frames it has laid down."""
 
-    def __init__(self, device: Device, config: RealCamera, kept: int) -> None:
+    def __init__(self, device: Device, config: RealCamera, kept: int, bell: Bell | None) -> None:
         self._device = device
         self._silence = config.silence_s if kept == 1 else None
         self._allowed = HUNG + config.open_timeout_s
+        self._bell = bell
         self._sieve = Sieve(config.latency_ms / 1000)
-        self._frames: deque[tuple[Arrival, Seen]] = deque(maxlen=kept)
+        self._frames: deque[_Laid] = deque(maxlen=kept)
         self._news = threading.Condition()
         self._open = self._stopping = self._restart = False
         self._error: CameraError | None = None
@@ -198,11 +239,10 @@ class _Pump:
         if not self._open:
             raise CameraError(Code.STARTING, "the camera is being opened", lost=True)
 
-    def clear(self, end: float) -> None:
-        """Forget what waits; first let a stream that is to begin anew have begun, until `end`."""
+    def settle(self, end: float) -> None:
+        """Let a stream that is to begin anew have begun, until `end`."""
         with self._news:
             self._news.wait_for(lambda: not self._restart or self._error, max(0.0, end - time.monotonic()))
-            self._frames.clear()
         self.check()
 
     def restart(self) -> None:
@@ -211,12 +251,23 @@ class _Pump:
             self._frames.clear()
             self._restart = True
 
+    def take_number(self, number: int) -> tuple[Arrival, Seen] | None:
+        """The frame of this number; those before it are no trigger's any more."""
+        with self._news:
+            while self._frames and self._frames[0].number <= number:
+                laid = self._frames.popleft()
+                if laid.number == number:
+                    return laid.arrival, laid.seen
+        self.check()
+        return None
+
     def take(self, end: float) -> tuple[Arrival, Seen] | None:
         """The next frame, waiting for it until `end`; None then. CameraError if the camera is lost meanwhile."""
         with self._news:
             self._news.wait_for(lambda: self._usable() or self._error, max(0.0, end - time.monotonic()))
             if self._usable():
-                return self._frames.popleft()
+                laid = self._frames.popleft()
+                return laid.arrival, laid.seen
         if self._error is not None:
             raise self._error
         return None
@@ -259,7 +310,9 @@ class _Pump:
                 seen = self._sieve.arrive(arrival.stamp)
                 with self._news:
                     if seen.refusal is None or not self._frames:  # a repeated one takes no good one's place
-                        self._frames.append((arrival, seen))
+                        rings = self._bell is not None and seen.refusal is None
+                        number = self._bell.ring() if self._bell is not None and rings else 0
+                        self._frames.append(_Laid(arrival, seen, number))
                     self._news.notify_all()
             elif self._silence is not None and now - heard > self._silence:
                 text = f"the camera has sent nothing for {self._silence:g} s (silence_s)"

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import cv2
 import numpy as np
 
-from gateway.vision.camera_settings import FolderCamera
-from gateway.vision.cameras import CameraError, Grabbed, Order, fit, made_now
+from gateway.vision.camera_settings import FolderCamera, TriggeredCamera
+from gateway.vision.cameras import Camera, CameraError, Grabbed, OnDemand, Order, fit, made_now
+from gateway.vision.cameras.device import DeviceCamera
+from gateway.vision.cameras.pixels import decode
 from gateway.vision.frames import Pixels
 from protocols.faults import Code
 
@@ -16,11 +17,22 @@ SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp"})
 MAX_FILE = 256 * 2**20
 
 
-class Folder:
+def make(config: FolderCamera) -> Camera:
+    """The camera, not yet opened."""
+    if not config.watch:
+        return Folder(config)
+    from gateway.vision.cameras.watched import WatchedFolder
+
+    paired = TriggeredCamera(
+        trigger="hardware", starts=config.starts, early_ms=config.early_ms, frozen_check=config.frozen_check
+    )
+    return DeviceCamera(WatchedFolder(config), paired)
+
+
+class Folder(OnDemand):
     """Shows picture (cycle - 1) of the folder, counted round: the same one on whichever process asks."""
 
     simulated = True
-    exclusive = False
     frozen_check = False
     """A folder shows its pictures again and again."""
 
@@ -32,7 +44,10 @@ class Folder:
         """Read the folder; CameraError 1001 if it is missing or holds no picture."""
         self.check()
         try:
-            self._files = sorted(path for path in self._config.path.iterdir() if path.suffix.lower() in SUFFIXES)
+            files = sorted(path for path in self._config.path.iterdir() if path.suffix.lower() in SUFFIXES)
+            if self._config.order == "time":
+                files.sort(key=lambda path: path.stat().st_mtime_ns)
+            self._files = files
         except OSError as error:
             raise self._lost(f"cannot be read: {error.strerror}") from error
         if not self._files:
@@ -65,12 +80,6 @@ class Folder:
             if path.stat().st_size > MAX_FILE:
                 raise CameraError(Code.IMAGE_INVALID, f"{path} is larger than {MAX_FILE >> 20} MiB")
             data = np.fromfile(path, np.uint8)
-            # OPENCV_IO_MAX_IMAGE_PIXELS makes this refuse too many pixels before it decodes one
-            picture = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
         except OSError as error:
             raise CameraError(Code.IMAGE_INVALID, f"{path} cannot be read: {error.strerror}") from error
-        except (cv2.error, MemoryError) as error:
-            raise CameraError(Code.IMAGE_INVALID, f"{path} is no picture of a size that fits") from error
-        if picture is None:
-            raise CameraError(Code.IMAGE_INVALID, f"{path} is damaged or no picture")
-        return picture.astype(np.uint8, copy=False)
+        return decode(data, str(path))

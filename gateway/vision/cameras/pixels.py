@@ -48,6 +48,20 @@ def to_bgr(raw: Raw, kind: PixelFormat, out: Pixels) -> Pixels:
     return pixels
 
 
+def decode(data: Pixels, name: str) -> Pixels:
+    """The picture of an image file's bytes, in colour; CameraError 1004 if it is damaged, none, or too large.
+
+    OPENCV_IO_MAX_IMAGE_PIXELS makes OpenCV refuse too many pixels before it decodes one.
+    """
+    try:
+        picture = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
+    except (cv2.error, MemoryError) as error:
+        raise CameraError(Code.IMAGE_INVALID, f"{name} is no picture of a size that fits") from error
+    if picture is None:
+        raise CameraError(Code.IMAGE_INVALID, f"{name} is damaged or no picture")
+    return picture.astype(np.uint8, copy=False)
+
+
 def _expect(raw: Raw, kind: PixelFormat) -> None:
     channels = _CHANNELS.get(kind, 1)
     deep = np.uint16 if kind in _DEEP else np.uint8

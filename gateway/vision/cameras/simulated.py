@@ -7,18 +7,17 @@ import time
 import numpy as np
 
 from gateway.vision.camera_settings import Inject, SimulatedCamera
-from gateway.vision.cameras import CameraError, Grabbed, Order, fit, made_now
+from gateway.vision.cameras import CameraError, Grabbed, OnDemand, Order, fit, made_now
 from gateway.vision.frames import Pixels
 from gateway.vision.image import sample
 from protocols.faults import Code
 from simulators.parts import PartSource
 
 
-class Simulated:
+class Simulated(OnDemand):
     """Renders part number PART_ID, or the cycle's number if that is 0: the same part on whichever process asks."""
 
     simulated = True
-    exclusive = False
 
     def __init__(self, config: SimulatedCamera) -> None:
         self.frozen_check = config.frozen_check

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 
 from gateway.inspection import Inspection, Observation, Trigger
 from gateway.vision import wire
-from gateway.vision.camera_settings import SimulatedCamera
+from gateway.vision.camera_settings import AnyCamera, SimulatedCamera
 from gateway.vision.settings import FramesConfig, PoolSettings, WorkerConfig
 from gateway.vision.wire import ModelFacts
 from gateway.worker_process import WorkerOwner
 from gateway.workers import WorkerPool
 from protocols.faults import Code
+from protocols.handshake import OwnTrigger
 from protocols.signals import Judgement
 
 FACTS = ModelFacts(recipe=1, recipe_name="bracket", labels=("scratch",))
@@ -67,6 +70,9 @@ class Line:
     workers: list[Played] = field(default_factory=list)
     told: list[tuple[object, ...]] = field(default_factory=list)
     now: float = 100.0
+    takes: bool = True
+    """Whether frames that are triggers are accepted."""
+    cycles: Iterator[int] = field(default_factory=lambda: count(501))
     pool: WorkerPool = field(init=False)
 
     def workers_ready(self, facts: ModelFacts) -> None:
@@ -81,6 +87,12 @@ class Line:
 
     def observed(self, cycle: int, observation: Observation) -> None:
         self.told.append(("observed", cycle, observation.fault))
+
+    def own_trigger(self, call: OwnTrigger) -> None:
+        """As the station does: the inspection is asked for within the call, if it is taken."""
+        self.told.append(("came",))
+        if self.takes:
+            self.inspect(next(self.cycles))
 
     def picture_written(self, path: str) -> None:
         self.told.append(("picture", path))
@@ -107,11 +119,11 @@ class Line:
         self.pool.inspect(Trigger(cycle, cycle, deadline=self.now + 0.3))
 
 
-def make(standby: bool = True) -> Line:
+def make(standby: bool = True, camera: AnyCamera | None = None) -> Line:
     line = Line()
     worker = WorkerConfig(standby=standby, start_timeout_s=30)
     settings = PoolSettings(
-        Path("bracket"), SimulatedCamera(), worker=worker, frames=FramesConfig(slots=4, max_bytes=4096)
+        Path("bracket"), camera or SimulatedCamera(), worker=worker, frames=FramesConfig(slots=4, max_bytes=4096)
     )
     line.pool = WorkerPool(settings, line, clock=lambda: line.now, spawn=line.spawn)
     return line

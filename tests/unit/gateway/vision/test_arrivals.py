@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from hypothesis import given
+from hypothesis import strategies as st
+
 from gateway.vision.cameras.arrivals import Refusal, Seen, Sieve, Stamp
 from protocols.faults import Code
 
@@ -120,3 +123,24 @@ def test_a_repeated_frame_says_nothing_of_the_clock() -> None:
     assert not sieve.arrive(Stamp(10.1, 5, 500.0)).clock_jumped
     assert not sieve.arrive(Stamp(10.2, 4, 499.9)).clock_jumped
     assert sieve.jumps == 0
+
+
+@given(st.lists(st.integers(0, 1000), max_size=40))
+def test_a12_whatever_comes_no_frame_is_used_twice(numbers: list[int]) -> None:
+    sieve = Sieve()
+    used = [n for at, n in enumerate(numbers) if sieve.arrive(Stamp(float(at), n)).refusal is None]
+    assert used == sorted(set(used))
+
+
+seconds = st.floats(0, 1e6, allow_nan=False)
+
+
+@given(st.lists(st.tuples(seconds, st.none() | seconds), max_size=20), seconds)
+def test_a08_whatever_the_clocks_say_no_frame_counts_as_newer_than_its_arrival(
+    stamps: list[tuple[float, float | None]], since: float
+) -> None:
+    sieve = Sieve()
+    for arrived, device in sorted(stamps, key=lambda pair: pair[0]):
+        seen = sieve.arrive(Stamp(arrived, device_time=device))
+        assert seen.exposed <= arrived
+        assert seen.refused(since) is not None or arrived >= since
