@@ -103,9 +103,10 @@ def test_the_other_way_round_it_is_as_wide() -> None:
         bar(20, 200),
         np.repeat(np.linspace(0, 255, 96).astype(np.uint8)[None, :, None], 24, axis=0).repeat(3, axis=2),
         bar(20, 60)[:, :50],
+        bar(20, 60)[:, :80],
         bar(20, 60)[:6],
     ],
-    ids=["black", "white", "noise", "one edge", "a ramp", "line leaves at the right", "line lies below"],
+    ids=["black", "white", "noise", "one edge", "a ramp", "cut off", "line leaves behind both", "line lies below"],
 )
 def test_what_is_not_seen_is_not_measured(picture: np.ndarray) -> None:
     assert width_of(np.ascontiguousarray(picture)) == ()

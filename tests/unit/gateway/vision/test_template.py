@@ -92,8 +92,9 @@ def test_as_many_as_are_asked_for(tmp_path: Path) -> None:
         np.random.default_rng(1).integers(0, 256, (240, 320, 3)).astype(np.uint8),
         np.full((30, 320, 3), 90, np.uint8),
         frame(),
+        frame((150, 110, 0)) // 40,
     ],
-    ids=["black", "white", "noise", "too small", "empty"],
+    ids=["black", "white", "noise", "too small", "empty", "a shadow of a few grey levels"],
 )
 def test_nothing_is_nothing(tmp_path: Path, picture: np.ndarray) -> None:
     assert template(tmp_path, rotate=10, min_score=0.3).look(picture) == ()
