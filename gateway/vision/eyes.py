@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Protocol
 
 from gateway.inspection import Finding
@@ -12,13 +12,15 @@ from gateway.recipe import Recipe
 from gateway.recipe_step import ModelFile, Step
 from gateway.vision import proof
 from gateway.vision.engine_settings import EngineConfig
-from gateway.vision.engines import EngineError, make_engine
+from gateway.vision.engines import EngineError, Tensor, make_engine
 from gateway.vision.frames import Pixels
-from gateway.vision.image import Resizer
+from gateway.vision.image import Placement, Resizer
 from gateway.vision.proof import Runs
 from gateway.vision.tasks import make_look, make_task
 from protocols.faults import Code
 
+BATCH = 8
+"""Most pictures of a step that go through its network in one run."""
 WARM_UPS = 3
 """Runs before Ready: the first one allocates, the last one is what a first inspection will take."""
 
@@ -57,14 +59,15 @@ class NetworkEye:
 
     def __init__(self, recipe: Recipe, step: Step, model: ModelFile, config: EngineConfig, *, proven: bool) -> None:
         self._engine = make_engine(config)
-        info = self._engine.load(_model_bytes(recipe, model), model.input)
+        several = step.on is not None or step.picture.tiles is not None
+        info = self._engine.load(_model_bytes(recipe, model), model.input, BATCH if several else 1)
         runs = Runs(info.engine, info.provider, info.precision, info.device)
         if proven:
             _demand_proof(recipe, model, runs, config)
         self.runs: Runs | None = runs
         self.missed = info.missed
         self._task = make_task(step.task, info)
-        self._resizer = Resizer(info.input, self._task.resize)
+        self._resizers = [Resizer(target, self._task.resize) for target in (info.input, *info.more)]
         self.labels, self.provider = self._task.labels, info.provider
         height, width = info.input.shape[:2]
         self.size = width, height
@@ -79,21 +82,52 @@ class NetworkEye:
             self._engine.run()
         except EngineError as error:
             raise EngineError(Code.MODEL_LOAD, error.text) from error
-        return time.perf_counter() - begin
+        seconds = time.perf_counter() - begin
+        self._try_together()
+        return seconds
+
+    def _try_together(self) -> None:
+        """A network that says it takes several pictures, but does not, is given one after the other."""
+        count = len(self._resizers)
+        try:
+            if count > 1:
+                _apart(self._engine.run(count), count)
+        except EngineError:
+            del self._resizers[1:]
 
     def look(self, pictures: Iterable[Pixels], check: Check | None = None) -> list[Findings]:
         """The check sees the picture as it was resized, where a sensor's noise is averaged out."""
         found: list[Findings] = []
+        placed: list[Placement] = []
         self.spent = 0.0
         for picture in pictures:
-            placement = self._resizer.put(picture)
-            if check is not None and not found:
-                check(self._resizer.picture)
-            begin = time.perf_counter()
-            outputs = self._engine.run()
-            self.spent += time.perf_counter() - begin
-            found.append(self._task.decode(outputs, placement))
-        return found
+            resizer = self._resizers[len(placed)]
+            placed.append(resizer.put(picture))
+            if check is not None:
+                check(resizer.picture)
+                check = None
+            if len(placed) == len(self._resizers):
+                found += self._run(placed)
+                placed.clear()
+        return found + self._run(placed) if placed else found
+
+    def _run(self, placed: list[Placement]) -> list[Findings]:
+        begin = time.perf_counter()
+        outputs = self._engine.run(len(placed))
+        self.spent += time.perf_counter() - begin
+        pairs = zip(_apart(outputs, len(placed)), placed, strict=True)
+        return [self._task.decode(one, placement) for one, placement in pairs]
+
+
+def _apart(outputs: Mapping[str, Tensor], count: int) -> Iterator[Mapping[str, Tensor]]:
+    """The outputs of each picture, as if it had been alone; EngineError 2005."""
+    if count == 1:
+        return iter([outputs])
+    for name, tensor in outputs.items():
+        if tensor.ndim == 0 or len(tensor) != count:
+            text = f"output {name} has shape {list(tensor.shape)} for {count} pictures"
+            raise EngineError(Code.OUTPUT_INVALID, text)
+    return ({name: tensor[at : at + 1] for name, tensor in outputs.items()} for at in range(count))
 
 
 class PlainEye:

@@ -42,6 +42,8 @@ class EngineInfo:
     """What it really computes in."""
     device: str = ""
     """The processor or card by its own name."""
+    more: tuple[Pixels, ...] = ()
+    """Buffers for further pictures of one run, where the network takes several."""
     missed: str = ""
     """Why what was wished first does not run the network, in one sentence; "" if it does."""
 
@@ -49,11 +51,14 @@ class EngineInfo:
 class Engine(Protocol):
     """Runs one network. A further engine is one module with these two calls and one member of EngineConfig."""
 
-    def load(self, model: bytes, picture: Input = PLAIN) -> EngineInfo:
-        """Make the network ready for pictures given to it so; EngineError 2001 or 2006. Once."""
+    def load(self, model: bytes, picture: Input = PLAIN, batch: int = 1) -> EngineInfo:
+        """Make the network ready for pictures given to it so; EngineError 2001 or 2006. Once.
 
-    def run(self) -> Mapping[str, Tensor]:
-        """Run on the input buffer; outputs by name, valid until the next run. EngineError."""
+        `batch`: for so many in one run, if engine and network can; `EngineInfo.more` tells.
+        """
+
+    def run(self, count: int = 1) -> Mapping[str, Tensor]:
+        """Run on the first input buffers; outputs by name, valid until the next run. EngineError."""
 
 
 def make_engine(config: EngineConfig) -> Engine:

@@ -22,39 +22,49 @@ COLOURS, GREY = 3, 1
 
 
 class Feed:
-    """One input: `picture` (height x width x 3, BGR) is filled by others, `fill` brings it into `tensor`."""
+    """One input: `pictures` (each height x width x 3, BGR) are filled by others, `fill` brings them into `tensor`."""
 
-    def __init__(self, name: str, kind: str, shape: Sequence[object], settings: Input) -> None:
+    def __init__(self, name: str, kind: str, shape: Sequence[object], settings: Input, count: int = 1) -> None:
+        self.name = name
         found = f"{name}: {kind} {list(shape)}"
         if (dtype := DTYPES.get(kind)) is None:
             raise _unfit(found)
         self._planar, self._channels, height, width = _layout(list(shape), settings, found)
         planes = (self._channels, height, width) if self._planar else (height, width, self._channels)
-        self.tensor: Tensor = np.zeros(planes if len(shape) == COLOURS else (1, *planes), dtype)
-        inner = self.tensor.reshape(planes)
+        self.tensor: Tensor = np.zeros(planes if len(shape) == COLOURS else (count, *planes), dtype)
+        inners = self.tensor.reshape(-1, *planes)
         direct = dtype is np.uint8 and not self._planar and self._channels == COLOURS
         self._tables = _tables(dtype, settings)
         rgb = (settings.colour or ("bgr" if dtype is np.uint8 else "rgb")) == "rgb"
         self._direct = direct and not rgb and self._tables is None
-        self.picture: Pixels = inner if self._direct else np.zeros((height, width, 3), np.uint8)
-        self._planes = [inner[c] if self._planar else inner[:, :, c] for c in range(self._channels)]
+        self.pictures: list[Pixels] = [
+            inner if self._direct else np.zeros((height, width, 3), np.uint8) for inner in inners
+        ]
+        self._planes = [
+            [inner[c] if self._planar else inner[:, :, c] for c in range(self._channels)] for inner in inners
+        ]
         self._order = (2, 1, 0) if rgb else (0, 1, 2)
         self._plane = np.empty((height, width), np.uint8)
 
-    def fill(self) -> None:
-        """Bring the picture into the tensor; nothing to do where both are one."""
+    @property
+    def picture(self) -> Pixels:
+        """The first one."""
+        return self.pictures[0]
+
+    def fill(self, count: int = 1) -> None:
+        """Bring the first pictures into the tensor; nothing to do where both are one."""
         if self._direct:
             return
-        if self._channels == GREY:
-            cv2.cvtColor(self.picture, cv2.COLOR_BGR2GRAY, dst=self._plane)
-            self._put(0)
-            return
-        for at, channel in enumerate(self._order):
-            cv2.extractChannel(self.picture, channel, dst=self._plane)
-            self._put(at)
+        for picture, planes in zip(self.pictures[:count], self._planes, strict=False):
+            if self._channels == GREY:
+                cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY, dst=self._plane)
+                self._put(planes[0], 0)
+                continue
+            for at, channel in enumerate(self._order):
+                cv2.extractChannel(picture, channel, dst=self._plane)
+                self._put(planes[at], at)
 
-    def _put(self, at: int) -> None:
-        into = self._planes[at]
+    def _put(self, into: Tensor, at: int) -> None:
         if self._tables is None:
             into[:] = self._plane
         elif into.dtype == np.float32 and self._planar:

@@ -22,6 +22,7 @@ from gateway.vision.engines.ports import (
     processor,
     refuse_external_data,
     sentence,
+    together,
 )
 from protocols.faults import Code
 
@@ -37,7 +38,7 @@ class OnnxRuntime:
         self._fixed: dict[str, Tensor] = {}
         self._outputs: list[Port] = []
 
-    def load(self, model: bytes, picture: Input = PLAIN) -> EngineInfo:
+    def load(self, model: bytes, picture: Input = PLAIN, batch: int = 1) -> EngineInfo:
         """Check the file, build the session, bind the buffers."""
         refuse_external_data(model)
         options = _options(self._config)
@@ -46,10 +47,14 @@ class OnnxRuntime:
         self._session = session
         if running.missed and self._config.require:
             raise EngineError(Code.MODEL_LOAD, f"{running.missed}; engine.require refuses anything else")
-        feed = self._feed = feed_of(_ports(session.get_inputs()), picture)  # kept: the session holds its address only
-        for given in session.get_inputs():
-            self._given[given.name] = original_size(feed) if given.name == ORIGINAL_SIZE else feed.tensor
+        inputs = _ports(session.get_inputs())
         self._outputs = _ports(session.get_outputs())
+        count = batch if together(inputs, self._outputs) else 1
+        feed = self._feed = feed_of(inputs, picture, count)  # kept: the session holds its address only
+        for given in inputs:
+            self._given[given.name] = original_size(feed) if given.name == ORIGINAL_SIZE else feed.tensor
+        if count > 1:
+            self._given[feed.name] = feed.tensor[:1]
         if running.provider == providers.CPU:
             self._bind(session)
         return EngineInfo(
@@ -59,20 +64,31 @@ class OnnxRuntime:
             session.get_modelmeta().custom_metadata_map,
             engine=f"onnxruntime {ort.__version__}",
             device=running.device or processor(),
+            more=tuple(feed.pictures[1:]),
             missed=running.missed,
         )
 
-    def run(self) -> Mapping[str, Tensor]:
-        """Run on the input buffer."""
-        if self._session is None:
-            raise EngineError(Code.INTERNAL, "no model is loaded")
+    def run(self, count: int = 1) -> Mapping[str, Tensor]:
+        """Run on the first input buffers."""
+        if self._session is None or not 1 <= count <= len(self._feed.pictures):
+            raise EngineError(Code.INTERNAL, "no model is loaded, or not for so many pictures")
         try:
-            self._feed.fill()
+            self._feed.fill(count)
+            self._take(count)
             if self._binding is not None:
                 return self._run_bound(self._session, self._binding)
             return self._named(self._session.run(None, self._given))
         except Exception as error:  # the library's exceptions have no common base of their own
             raise EngineError(Code.OUTPUT_INVALID, f"the network cannot be run: {sentence(error)}") from error
+
+    def _take(self, count: int) -> None:
+        """Give the network so many pictures."""
+        name, tensor = self._feed.name, self._feed.tensor[:count]
+        if len(self._feed.pictures) == 1 or self._given[name].shape == tensor.shape:
+            return
+        self._given[name] = tensor
+        if self._binding is not None:
+            self._binding.bind_input(name, "cpu", 0, tensor.dtype.type, tensor.shape, tensor.ctypes.data)
 
     def _run_bound(self, session: ort.InferenceSession, binding: ort.IOBinding) -> Mapping[str, Tensor]:
         forget(self._fixed)

@@ -43,8 +43,8 @@ class OpenVino:
         self._fixed: dict[str, Tensor] = {}
         self._outputs: list[Port] = []
 
-    def load(self, model: bytes, picture: Input = PLAIN) -> EngineInfo:
-        """Check the file, compile it for the device, share the buffers."""
+    def load(self, model: bytes, picture: Input = PLAIN, batch: int = 1) -> EngineInfo:
+        """Check the file, compile it for the device, share the buffers; one picture in a run, whatever `batch`."""
         refuse_external_data(model)
         core = openvino.Core()
         network = _read(model)
@@ -70,10 +70,10 @@ class OpenVino:
             missed=missed,
         )
 
-    def run(self) -> Mapping[str, Tensor]:
+    def run(self, count: int = 1) -> Mapping[str, Tensor]:
         """Run on the input buffer."""
-        if self._request is None:
-            raise EngineError(Code.INTERNAL, "no model is loaded")
+        if self._request is None or count != 1:
+            raise EngineError(Code.INTERNAL, "no model is loaded, or not for so many pictures")
         forget(self._fixed)
         try:
             self._feed.fill()

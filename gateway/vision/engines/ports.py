@@ -17,6 +17,8 @@ from protocols.faults import Code
 
 ORIGINAL_SIZE = "orig_target_sizes"
 """Input of RT-DETR's and D-FINE's own exports: width and height of the picture that boxes are wanted for."""
+PICTURES = 4
+"""Sides of an input that may take several pictures."""
 MAX_OUTPUT = 16 * 2**20
 """Elements of an output of fixed shape; more is no list of findings."""
 DTYPES: Mapping[str, type[np.generic]] = {
@@ -61,14 +63,20 @@ def refuse_external_data(model: bytes) -> None:
         raise EngineError(Code.MODEL_LOAD, text)
 
 
-def feed_of(inputs: Sequence[Port], picture: Input) -> Feed:
+def feed_of(inputs: Sequence[Port], picture: Input, count: int = 1) -> Feed:
     """The picture's input: the only one, but for the size of the original that some detectors ask for."""
     found = [given for given in inputs if given.name != ORIGINAL_SIZE]
     if len(found) != 1:
         told = "; ".join(f"{i.name}: {i.kind} {list(i.shape)}" for i in found[:4]) or "no input"
         text = "the model's input must be one picture, [1, height, width, 3] or [1, 3, height, width]; it has "
         raise EngineError(Code.MODEL_MISMATCH, text + told)
-    return Feed(found[0].name, found[0].kind, found[0].shape, picture)
+    return Feed(found[0].name, found[0].kind, found[0].shape, picture, count)
+
+
+def together(inputs: Sequence[Port], outputs: Sequence[Port]) -> bool:
+    """Whether several pictures may go in at once: input and outputs begin with the same open side, by its name."""
+    name = inputs[0].shape[0] if len(inputs) == 1 and len(inputs[0].shape) == PICTURES else None
+    return isinstance(name, str) and name != "" and all(list(output.shape[:1]) == [name] for output in outputs)
 
 
 def original_size(feed: Feed) -> Tensor:
