@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -71,9 +72,9 @@ def picture(board: tuple[Matrix, Matrix]) -> NDArray[np.uint8]:
     return np.asarray(cv2.GaussianBlur(grey, (0, 0), 0.7).round(), np.uint8)
 
 
-def write(folder: Path, count: int = len(POSES)) -> Path:
-    """The first pictures of POSES: board-0.png and so on."""
+def write(folder: Path, poses: Sequence[tuple[Matrix, Matrix]] = POSES) -> Path:
+    """The pictures: board-0.png and so on."""
     folder.mkdir(exist_ok=True)
-    for number, board in enumerate(POSES[:count]):
+    for number, board in enumerate(poses):
         cv2.imwrite(str(folder / f"board-{number}.png"), picture(board))
     return folder

@@ -22,8 +22,9 @@ PICTURES = 100
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp")
 COVERED = 0.35
 """Part of the frame that the boards together must cover: the distortion outside of it is guessed."""
-UNSURE = 0.03
-"""Standard deviation of the focal length, in parts of it, from which on the boards were not tilted enough."""
+TILTED = 20.0
+"""Degrees by which two of the boards must be tilted against each other. Boards that all face the camera fit any focal
+length: the fit's own standard deviations stay small then, while the focal length is wrong by half."""
 
 Corners = NDArray[np.float32]
 
@@ -100,7 +101,7 @@ def _lens(
 
     k3 stays 0: but for fisheyes it fits the noise of the pictures rather than the lens.
     """
-    error, matrix, distortion, _, _, deviations, _, each = cv2.calibrateCameraExtended(  # type: ignore[call-overload]
+    error, matrix, distortion, turns, _, _, _, each = cv2.calibrateCameraExtended(  # type: ignore[call-overload]
         [grid] * len(boards), [board.corners for board in boards], size, None, None, flags=cv2.CALIB_FIX_K3
     )
     if not error <= order.max_error:
@@ -110,11 +111,17 @@ def _lens(
             f"is allowed; the worst picture is {boards[worst].name} ({float(each.ravel()[worst]):.2f} px): take it "
             "away, or see that the board is flat and sharp"
         )
-    unsure = max(float(deviations.ravel()[at]) / float(matrix[at, at]) for at in (0, 1))
-    if not unsure <= UNSURE:
-        text = f"the focal length is known to {unsure:.0%} only"
-        raise UnfitError(f"{text}; add pictures with the board tilted in several directions")
+    tilt = _tilt(turns)
+    if not tilt >= TILTED:
+        text = f"the boards are tilted against each other by {tilt:.0f} degrees at most, {TILTED:.0f} are needed"
+        raise UnfitError(f"{text}, or the focal length cannot be known; add pictures with the board tilted all ways")
     return matrix, distortion, float(error)
+
+
+def _tilt(turns: Sequence[NDArray[Any]]) -> float:
+    """The largest angle between two boards' faces, in degrees."""
+    faces = np.array([cv2.Rodrigues(turn)[0][:, 2] for turn in turns])
+    return math.degrees(math.acos(min(1.0, max(-1.0, float((faces @ faces.T).min())))))
 
 
 def _boards(order: Order) -> tuple[list[Board], list[str], tuple[int, int]]:

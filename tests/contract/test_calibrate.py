@@ -65,6 +65,19 @@ def test_an_error_that_is_too_high(boards: Path, tmp_path: Path, capsys: pytest.
     assert "px (root mean square) from where they should, at most 0.01 is allowed; the worst picture is board-" in told
 
 
+def test_boards_that_fill_too_little_of_the_frame(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    far = chessboards.write(tmp_path / "far", [chessboards.pose(x, 0, 260, tilt=x) for x in (-20, 0, 20)])
+    told = refused(far, tmp_path / "c.yaml", capsys, "--least", "3")
+    assert "% of the frame, 35% are needed; add pictures with the board near each corner" in told
+
+
+def test_boards_that_were_never_tilted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    places = ((-14, -12), (14, 12), (14, -12))
+    flat = chessboards.write(tmp_path / "flat", [chessboards.pose(x, y, 150) for x, y in places])
+    told = refused(flat, tmp_path / "c.yaml", capsys, "--least", "3")
+    assert "the boards are tilted against each other by 0 degrees at most, 20 are needed" in told
+
+
 def test_what_is_no_picture_of_the_board(boards: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "c.yaml"
     assert "no board was found in board-2.png, which shows the plane" in refused(
