@@ -28,6 +28,7 @@ BENCHMARKS = {
     "crash": "crash",
     "history": "history",
     "worker": "worker",
+    "engines": "engines",
     "cameras": "cameras",
     "pictures": "pictures",
     "frames": "frame_ways",

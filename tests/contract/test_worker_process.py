@@ -419,7 +419,7 @@ from tests.contract.test_worker_process import line_of, settings_of
 async def main():
     async with line_of(settings_of(Path(sys.argv[1]))) as line:
         await line.ready()
-        print(*line.pids, flush=True)
+        print("pids", *line.pids, flush=True)
         await asyncio.sleep(60)
 
 asyncio.run(main())
@@ -436,7 +436,8 @@ def test_no_worker_outlives_a_killed_control_process(recipe: Path) -> None:
     )
     try:
         assert control.stdout is not None
-        pids = [int(pid) for pid in control.stdout.readline().split()]
+        told = next(line for line in control.stdout if line.startswith("pids "))  # after what is logged
+        pids = [int(pid) for pid in told.split()[1:]]
     finally:
         control.kill()
         control.wait()
