@@ -180,6 +180,7 @@ def test_loading_makes_nothing(place: Path) -> None:
         ("5020, unit: 2", "5020, unit: 2, allow: [any, ::1]", "stations[1].link: allow has the word any beside others"),
         ("5020, unit: 2", "5020, unit: 2, plc: [10.0.0.0/24]", "'10.0.0.0/24' in plc is a network; give the address"),
         ("5020, unit: 2", "5020, unit: 2, held_reply_ms: 10001", "link.held_reply_ms: 10001 is too large; the most"),
+        ("path: pictures", "path: pictures, starts: true", "stations[1].camera: starts needs watch: true; pict"),
         ("deadline_ms: 300, ", "overlap: true, queue: 1, ", "stations[0].cycle.overlap: needs a queue of 2 or more"),
         (
             "deadline_ms: 300",
