@@ -54,8 +54,9 @@ def outcome(camera: DeviceCamera, cycle: int, budget: float = 10.0) -> Code:
     try:
         camera.grab(buffer(), Order(cycle, 0, budget))
     except CameraError as error:
-        told = "not whole" in error.text or error.code is Code.FRAME_TIMEOUT
-        return error.code if told and not error.lost else Code.INTERNAL
+        if error.lost or not ("not whole" in error.text or error.code is Code.FRAME_TIMEOUT):
+            raise
+        return error.code
     return Code.NONE
 
 
