@@ -22,6 +22,8 @@ class PlayedDevice:
     def __init__(self, *, streams: bool = False, answers: bool = True) -> None:
         self.streams, self.answers = streams, answers
         """Whether it sends frames by itself, and whether a command brings one."""
+        self.torn = ""
+        """What is wrong with the frame that a command brings."""
         self.size = (48, 64)
         self.format: PixelFormat = "mono8"
         self.plugged = True
@@ -35,12 +37,15 @@ class PlayedDevice:
 
     # what the test does
 
-    def send(self, number: int | None = None, pixels: Raw | None = None, device_time: float | None = None) -> None:
+    def send(
+        self, number: int | None = None, pixels: Raw | None = None, device_time: float | None = None, broken: str = ""
+    ) -> None:
         """A frame arrives now."""
         with self._news:
             self._number = self._number + 1 if number is None else number
             shown = self._picture(self._number) if pixels is None else pixels
-            self._frames.append(Arrival(shown, self.format, Stamp(time.monotonic(), self._number, device_time)))
+            stamp = Stamp(time.monotonic(), self._number, device_time)
+            self._frames.append(Arrival.broken_by(broken, stamp) if broken else Arrival(shown, self.format, stamp))
             self._news.notify_all()
 
     def unplug(self) -> None:
@@ -71,7 +76,7 @@ class PlayedDevice:
     def fire(self) -> None:
         self.fired += 1
         if self.answers:
-            self.send()
+            self.send(broken=self.torn)
 
     def restart(self) -> None:
         self.restarted += 1

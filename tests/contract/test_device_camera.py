@@ -169,6 +169,59 @@ def test_a_repeated_frame_takes_no_good_one_s_place(free: Line) -> None:
     assert free.grab(triggered=time.monotonic() - 5).facts.number == 3
 
 
+def test_a10_a_torn_frame_of_a_command_is_a_fault_and_the_next_one_is_good(software: Line) -> None:
+    software.device.torn = "packets are missing"
+    error = code_of(software.grab)
+    assert (error.code, error.text, error.lost) == (Code.IMAGE_INVALID, "packets are missing", False)
+    software.device.torn = ""
+    assert software.grab().pixels.shape == (48, 64, 3)
+
+
+def test_a10_a_torn_frame_of_a_wire_is_a_fault_and_the_next_one_is_good(hardware: Line) -> None:
+    hardware.device.send(broken="packets are missing")
+    assert code_of(hardware.grab).code is Code.IMAGE_INVALID
+    hardware.device.send()
+    assert hardware.number() == 2
+
+
+def test_a10_a_camera_that_runs_free_gives_the_frame_behind_a_torn_one(free: Line) -> None:
+    begun = time.monotonic()
+    free.device.send(broken="packets are missing")
+    free.device.send()
+    assert free.grab(triggered=begun).facts.number == 2
+    begun = time.monotonic()
+    free.device.send(broken="packets are missing")
+    assert code_of(lambda: free.grab(1.0, begun)).code is Code.IMAGE_INVALID
+
+
+def test_a10_a_torn_frame_that_is_the_trigger_itself_is_a_fault() -> None:
+    line = Line(TriggeredCamera.model_validate({"trigger": "hardware", "starts": True}))
+    come(line.camera)
+    try:
+        line.device.send(broken="packets are missing")
+        line.device.send()
+        line.settled()
+        first, second = numbers_of(line)
+        assert code_of(lambda: started(line, first)).code is Code.IMAGE_INVALID
+        assert started(line, second).pixels.shape == (48, 64, 3)
+    finally:
+        line.camera.close()
+
+
+def numbers_of(line: Line) -> list[int]:
+    numbers: list[int] = []
+    for _ in range(1000):
+        numbers += line.camera.came()
+        if len(numbers) == 2:
+            return numbers
+        time.sleep(0.001)
+    raise AssertionError(f"only {numbers} came")
+
+
+def started(line: Line, number: int) -> Grabbed:
+    return line.camera.grab(buffer(), Order(1, 0, LONG, time.monotonic(), number))
+
+
 def test_a02_unplugged_during_the_exposure(software: Line) -> None:
     software.device.answers = False
     unplugging = threading.Timer(0.05, software.device.unplug)

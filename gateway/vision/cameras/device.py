@@ -110,12 +110,10 @@ class DeviceCamera:
         while (found := pump.take(end)) is not None:
             arrival, seen = found
             refusal = seen.refused(since)
-            if refusal is None and not arrival.broken:
-                return self._deliver(arrival, seen, out)
+            if refusal is None and arrival.broken and self._mode == "free":
+                refusal = Refusal(Code.IMAGE_INVALID, arrival.broken)  # the next one will do
             if refusal is None:
-                refusal = Refusal(Code.IMAGE_INVALID, arrival.broken)
-                if self._mode != "free":  # no other frame will come of this trigger
-                    raise CameraError(refusal.code, refusal.text)
+                return self._deliver(arrival, seen, out)
         if self._mode != "free" or refusal is not None:
             pump.restart()
         if refusal is not None:
@@ -168,6 +166,8 @@ class DeviceCamera:
         return fired
 
     def _deliver(self, arrival: Arrival, seen: Seen, out: Pixels) -> Grabbed:
+        if arrival.broken:
+            raise CameraError(Code.IMAGE_INVALID, arrival.broken)
         raw, kind = arrival.pixels, arrival.format
         if kind == "jpeg":
             raw, kind = decode(raw, "a frame of the camera"), "bgr8"
