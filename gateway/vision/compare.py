@@ -94,7 +94,8 @@ def note(
     """
     from gateway.judge import judge
 
-    if judge(recipe, theirs).verdict is not judge(recipe, ours).verdict:
+    kinds = tuple(recipe.varied.values()) or (recipe,)  # a part may be of any variant
+    if any(judge(kind, theirs).verdict is not judge(kind, ours).verdict for kind in kinds):
         found.verdicts.append(name)
     found.findings += len(theirs)
     left = list(ours)

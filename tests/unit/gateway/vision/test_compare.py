@@ -46,6 +46,14 @@ def test_what_one_engine_does_not_find_is_told_and_changes_the_verdict(recipe: R
         assert found.verdicts == ["picture"]
 
 
+def test_the_verdict_is_compared_by_every_variant(recipe: Recipe) -> None:
+    """A part that no variant fits gets the same word whatever was found, which would hide the difference."""
+    variants = [{"name": "odd", "part_ids": [[7, 7]]}, {"name": "long", "serial": "L*"}]
+    unknown = {"verdict": "RECHECK", "code": 950}
+    document = {**recipe.model_dump(mode="json"), "variants": variants, "unknown_part": unknown}
+    assert compared(Recipe.model_validate(document), [HOLE], []).verdicts == ["picture"]
+
+
 def test_at_the_limit_one_may_miss_it(recipe: Recipe) -> None:
     faint = Finding("scratch", 0.255)
     assert compared(recipe, [HOLE, faint], [HOLE]).alone == []
