@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from gateway.inspection import Finding, Judged, Trigger, Verdict
+from gateway.measured import in_unit
 from gateway.recipe import Recipe
 from gateway.recipe_rules import Rule, TagLimit, Value
 from gateway.recipe_task import UNSEEN
@@ -52,6 +53,8 @@ def judge(recipe: Recipe, findings: Iterable[Finding], trigger: Trigger = NOBODY
 def _judge(recipe: Recipe, everything: tuple[Finding, ...], trigger: Trigger) -> Judged:
     classes = recipe.classes
     sound = tuple(finding for finding in everything if _sound(finding, classes))
+    if quantities := recipe.quantities:
+        sound = tuple(in_unit(finding, quantities.get(finding.label, "other"), recipe.ruler) for finding in sound)
     scene = Scene(sound, {zone.name: zone.corners for zone in recipe.zones}, recipe.ruler, trigger.serial)
     checks = 0
     for bit, check in enumerate(recipe.checks):

@@ -20,7 +20,7 @@ from pydantic import (
 
 from gateway import calibration, validation, yamlfile
 from gateway.calibration import Calibration
-from gateway.recipe_measure import Reference
+from gateway.recipe_measure import Quantity, Reference
 from gateway.recipe_rules import Check, Rule, Value, rule_mistakes
 from gateway.recipe_selection import Name, Selection, Zone, selection_mistakes
 from gateway.recipe_step import STEPS, CalibrationFile, ModelFile, Picture, Step, chain_mistakes, outside, step_mistakes
@@ -133,6 +133,14 @@ class Recipe(_Part):
         if any(step.on is not None and step.on.required for step in self.steps):
             found[UNSEEN] = None
         return tuple(found)
+
+    @cached_property
+    def quantities(self) -> Mapping[str, Quantity]:
+        """What was measured under which label, where the recipe is written in mm; empty where pixels stay pixels."""
+        if self.ruler == Ruler():
+            return {}
+        measured = ((step.task.classes or (), step.task.quantity) for step in self.steps)
+        return {label: quantity for labels, quantity in measured for label in labels if quantity != "other"}
 
     @cached_property
     def varied(self) -> Mapping[str, Recipe]:
@@ -294,6 +302,18 @@ def mistakes(recipe: Recipe) -> Iterator[tuple[Location, str]]:
             for location, message in _within(item, classes, zones):
                 yield (part, index, *location), message
     yield from _variant_mistakes(recipe)
+    yield from _quantity_mistakes(recipe)
+
+
+def _quantity_mistakes(recipe: Recipe) -> Iterator[tuple[Location, str]]:
+    """One label, one unit."""
+    known: dict[str, str] = {}
+    for place, step in located(recipe):
+        for label in step.task.classes or ():
+            first = known.setdefault(label, step.task.quantity)
+            if first != step.task.quantity:
+                text = f"{label!r} is the label of an earlier step that measures something else; give it another one"
+                yield (*place, "task"), text
 
 
 def _within(

@@ -21,8 +21,13 @@ PLAIN_CODES = frozenset({"qr", "ean13", "ean8", "upca"})
 """What OpenCV reads."""
 
 
+Quantity = Literal["length", "diameter", "area", "other"]
+"""What a task's value is: the first three are measured in pixels, and told in mm where the recipe knows them."""
+
+
 class _Look(Part):
     needs_model: ClassVar[bool] = False
+    quantity: ClassVar[Quantity] = "other"
     label: Label
     """What its findings are called."""
     min_score: Score = 0.0
@@ -89,7 +94,9 @@ MOST_TURNS = 36
 
 
 class WidthTask(_Look):
-    """The distance between two edges along a line, in pixels, as `value`; no finding where one edge is missing."""
+    """The distance between two edges along a line as `value`, in pixels or mm; no finding where one is missing."""
+
+    quantity: ClassVar[Quantity] = "length"
 
     kind: Literal["width"]
     label: Label = "width"
@@ -117,7 +124,9 @@ SHORTEST = 8
 
 
 class CircleTask(_Look):
-    """The diameter of a round edge, in pixels, as `value`; score is the part of the rays that met the edge."""
+    """The diameter of a round edge as `value`, in pixels or mm; score is the part of the rays that met the edge."""
+
+    quantity: ClassVar[Quantity] = "diameter"
 
     kind: Literal["circle"]
     label: Label = "circle"
@@ -172,7 +181,9 @@ class ColourTask(_Look):
 
 
 class BlobTask(_Look):
-    """Connected places darker or brighter than a limit, largest first: outline, score 1, area in pixels as `value`."""
+    """Connected places darker or brighter than a limit, largest first: outline, score 1, area as `value`."""
+
+    quantity: ClassVar[Quantity] = "area"
 
     kind: Literal["blob"]
     label: Label = "blob"

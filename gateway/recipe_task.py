@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from gateway.recipe_measure import Measure
+from gateway.recipe_measure import Measure, Quantity
 from gateway.recipe_parts import Label, Part, Score
 
 Resize = Literal["stretch", "letterbox", "letterbox_corner", "crop"]
@@ -54,6 +54,7 @@ class Input(Part):
 class _Task(Part):
     needs_model: ClassVar[bool] = True
     """Whether a network is needed; a task without one looks at the picture itself."""
+    quantity: ClassVar[Quantity] = "other"
     min_score: Score = 0.25
     """What scores less is no finding at all."""
     resize: Resize | None = None

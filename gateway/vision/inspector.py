@@ -6,7 +6,7 @@ import contextlib
 import mmap
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -127,7 +127,12 @@ class Inspector:
             self.camera.simulated,
             look.frame,
         )
-        self._send(wire.Observed(order.cycle, seen))
+        try:
+            self._send(wire.Observed(order.cycle, seen))
+        except ValueError as error:  # numbers that are none, or more than a message holds
+            detail = f"what was found cannot be told: {error}"
+            seen = replace(seen, findings=(), fault=Code.OUTPUT_INVALID, detail=detail)
+            self._send(wire.Observed(order.cycle, seen))
 
     def rehearse(self) -> None:
         """Nothing to do: a standby goes once through what it will have to do at once, on frames the active one took.
