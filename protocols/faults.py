@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import Enum, IntEnum
+from enum import Enum, IntEnum, unique
 
 
 class FaultClass(Enum):
@@ -19,6 +19,7 @@ class FaultClass(Enum):
     """Somebody was turned away, the cycle is untouched."""
 
 
+@unique
 class Code(IntEnum):
     """Fault codes by name; 0 is none."""
 
@@ -35,9 +36,9 @@ class Code(IntEnum):
     OUTPUT_INVALID = 2005
     MODEL_MISMATCH = 2006
     CRASH_LOOP = 2007
-    ENGINE_FALLBACK = 2008
-    ENGINE_UNPROVEN = 2009
     NOTHING_TO_LOOK_AT = 2008
+    ENGINE_UNPROVEN = 2009
+    ENGINE_FALLBACK = 2010
     LINK_LOST = 3001
     PLC_HEARTBEAT_LOST = 3002
     TRIGGER_WHILE_BUSY = 3003
@@ -188,18 +189,18 @@ _ROWS = (
         "Compare the picture with the recipe's steps; a rule on the label unseen gives a code of its own",
     ),
     (
-        Code.ENGINE_FALLBACK,
-        _D,
-        "The network runs on another device than wished",
-        "the graphics card, its driver or package is missing, or cannot run this network",
-        "See the log for what is missing; mend it, or change the wish list (engine)",
-    ),
-    (
         Code.ENGINE_UNPROVEN,
         _F,
         "This engine has not been compared with the reference",
         "the model, the engine, its version or the computer is new, or the comparison failed",
         "Run `gateway model compare` with pictures of parts, or use kind onnxruntime on the cpu",
+    ),
+    (
+        Code.ENGINE_FALLBACK,
+        _D,
+        "The network runs on another device than wished",
+        "the graphics card, its driver or package is missing, or cannot run this network",
+        "See the log for what is missing; mend it, or change the wish list (engine)",
     ),
     (
         Code.LINK_LOST,

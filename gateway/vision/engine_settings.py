@@ -17,7 +17,7 @@ class _Engine(Settings):
     threads: int = Field(default=1, ge=1, le=64)
     """Threads that compute on the processor; all stations together should leave a core to the gateway."""
     require: bool = False
-    """What is wished first must run the network, else it is refused (2001); false: the next one runs it, with 2008."""
+    """What is wished first must run the network, else it is refused (2001); false: the next one runs it, with 2010."""
 
 
 class OnnxRuntimeConfig(_Engine):
