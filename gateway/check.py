@@ -274,6 +274,8 @@ def look_at_recipe(item: Item, recipe: Recipe, trial: Callable[[Recipe], Probed]
     facts = probed.facts
     size = f"{facts.input_width} x {facts.input_height}"
     below.add(f"model: {size}, {facts.provider}, labels {', '.join(facts.labels)}")
+    if facts.missed:
+        below.add(f"model: {facts.missed}", Status.WARNING)
     for text in recipe_book.unknown_labels(recipe, facts.labels):
         below.add(text, Status.ERROR)
     return probed

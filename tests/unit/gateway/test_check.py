@@ -128,6 +128,12 @@ def test_a_camera_that_is_not_there(config: Path) -> None:
     assert errors(check(config, computer(Probed(FACTS, camera="no such folder")))) == ["camera: no such folder"] * 2
 
 
+def test_a_network_on_another_device_than_wished_is_a_warning(config: Path) -> None:
+    report = check(config, computer(Probed(replace(FACTS, missed="cuda is not there; the processor runs the network"))))
+    assert report.exit_code == 0
+    assert "WARNING" in next(line for line in report.lines() if "cuda is not there" in line)
+
+
 def test_labels_the_model_does_not_know(config: Path) -> None:
     facts = ModelFacts(labels=("bur", "scratch"))
     assert "rule 'bad': the model knows no 'burr'; use one of bur, scratch" in errors(
