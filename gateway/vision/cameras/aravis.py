@@ -22,6 +22,8 @@ INTERFACES = {"gige": "GigEVision", "usb": "USB3Vision", "fake": "Fake"}
 NO_PACKET_SOCKET = 1
 """ARV_GV_STREAM_OPTION_PACKET_SOCKET_DISABLED. Where it may (as root), libaravis hears all that passes the interface
 until its filter is set; one foreign packet in that moment counts as a frame, and the camera's own as late ones."""
+FRAMES_HELD, LARGEST = 4, 256 * 2**20
+"""Frames, and bytes at most, that the kernel is to hold while the thread that reads them waits for a processor."""
 VERSION, CONTROL, CONTROLLED = 0, 0x0A00, 0b11
 """Register 0 of GigE Vision and USB3 Vision; the control channel privilege of GigE Vision (2.2 §28), and its bits. A
 camera whose heartbeat was not answered for some seconds gives the control up and stops, and no wire tells."""
@@ -55,6 +57,8 @@ class Aravis:
             settle(self.features, self._config)
             self._stream = lib.call("arv_camera_create_stream", self._camera, None, None)
             size = lib.call("arv_camera_get_payload", self._camera)
+            if self._gige:
+                lib.receive_buffer(self._stream, min(FRAMES_HELD * size, LARGEST))
             for _ in range(self._config.buffers):
                 lib.call("arv_stream_push_buffer", self._stream, lib.call("arv_buffer_new", size, None))
             lib.call("arv_camera_start_acquisition", self._camera)

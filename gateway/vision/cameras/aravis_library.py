@@ -14,6 +14,8 @@ from gateway.vision.frames import Pixels
 LIBRARIES = ("libaravis-0.8.so.0", "libgobject-2.0.so.0", "libglib-2.0.so.0")
 INSTALL = "sudo apt install libaravis-0.8-0"
 SUCCESS = 0
+FIXED = 0
+"""ARV_GV_STREAM_SOCKET_BUFFER_FIXED: otherwise it is one frame without the kernel's own needs, and overflows."""
 # ArvBufferStatus, arvbuffer.h
 STATUS = {
     1: "cleared",
@@ -134,6 +136,11 @@ class Library:
             self._glib.g_error_free(error)
             raise AravisError(text)
         return result
+
+    def receive_buffer(self, stream: int, size: int) -> None:
+        """How much of a GigE stream the kernel may hold until it is read; it allows net.core.rmem_max at most."""
+        names = [b"socket-buffer", c_int(FIXED), b"socket-buffer-size", c_int(size), None]
+        self._gobject.g_object_set(c_void_p(stream), *names)
 
     def unref(self, item: int) -> None:
         """Let go of a GObject."""
