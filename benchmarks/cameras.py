@@ -41,7 +41,7 @@ def _basler(folder: Path) -> Iterator[Row]:
 @contextlib.contextmanager
 def _aravis(_: Path) -> Iterator[Row]:
     with fake_camera():
-        settings = gige(roi=Region(width=512, height=256))
+        settings = gige(roi=SIZE)
         yield settings, lambda: Aravis(settings)
 
 
@@ -53,7 +53,7 @@ def _genicam(_: Path) -> Iterator[Row]:
 
 ROWS: dict[str, Callable[[Path], contextlib.AbstractContextManager[Row]]] = {
     "basler, emulator, bgr8, software": _basler,
-    "aravis, played camera on the loopback, mono8 512 x 256, software": _aravis,
+    "aravis, played camera on the loopback, mono8, software": _aravis,
     "genicam, its own producer, mono8 800 x 800, free at 50/s": _genicam,
 }
 
