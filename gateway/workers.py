@@ -256,9 +256,23 @@ class WorkerPool:
                 if self._land(flight.trigger.cycle) is not None:
                     self._answer(flight.trigger.cycle, Observation(fault=Code.WORKER_DIED, detail=reason))
                 continue
+            if not flight.exposed and not self._move(flight):
+                continue
             flight.member, flight.attempt = active, flight.attempt + 1
             self._counts.repeated += 1
             self._send(flight)
+
+    def _move(self, flight: _Flight) -> bool:
+        """Another slot for a frame that has yet to come: who had the trigger before may still write into this one."""
+        cycle = flight.trigger.cycle
+        flight.member.late[cycle] = flight.slot
+        slot = self._slots.take(cycle, self._busy_slots())
+        if slot is None:
+            self._land(cycle)
+            self._answer(cycle, Observation(fault=Code.INTERNAL, detail="every frame slot is in use"))
+            return False
+        flight.slot = slot
+        return True
 
     def _unable(self, active: Member, flight: _Flight) -> bool:
         """Nobody can look; but where the frame was taken, the want of a camera is none."""
@@ -307,7 +321,7 @@ class WorkerPool:
 
     def _busy_slots(self) -> set[int]:
         busy = {flight.slot for flight in self._flights.values()}
-        for member in self._team.members.values():
+        for member in (*self._team.members.values(), *self._team.leaving):  # one that is leaving is not dead yet
             busy.update(member.late.values())
             if member.drawing is not None:
                 busy.add(member.drawing.slot)

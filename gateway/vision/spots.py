@@ -33,14 +33,16 @@ def found(on: On, findings: Sequence[Finding], width: int, height: int) -> tuple
     places: list[Place] = []
     whole = bool(chosen)
     for finding in chosen:
-        for place in _regions(on, finding) if on.regions else _margin(on, finding, width, height):
+        parts = list(_regions(on, finding) if on.regions else _margin(on, finding, width, height))
+        whole = whole and bool(parts)
+        for place in parts:
             if on.regions and not _inside(place, width, height):
                 whole = False
             elif len(places) == SPOTS:
                 return places, False
             else:
                 places.append(place)
-    return places, whole and bool(places)
+    return places, whole
 
 
 def _counts(on: On, finding: Finding) -> bool:

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, NoReturn
 
 from gateway.inspection import Finding, FrameFacts, Observation
-from gateway.vision.finding_rows import MAX_LABEL, WireError, findings_of, real, rows_of, text
+from gateway.vision.finding_rows import MAX_LABEL, WireError, findings_of, real, rows_of, sentence, text
 from protocols.faults import Code
 
 MAX_MESSAGE = 640 * 1024
@@ -301,7 +301,7 @@ def _observation(message: dict[str, Any], labels: frozenset[str] | None) -> Obse
         return Observation(
             findings=findings_of(message, labels) if fault is Code.NONE else (),
             fault=fault,
-            detail=text(message, "detail", MAX_TEXT),
+            detail=sentence(message, "detail", MAX_TEXT),
             grab=real(message.get("grab"), 0.0, MAX_SECONDS, "grab"),
             infer=real(message.get("infer"), 0.0, MAX_SECONDS, "infer"),
             exposed_utc=real(message.get("utc"), 0.0, 1e11, "utc"),
@@ -320,11 +320,11 @@ def _facts(message: dict[str, Any]) -> ModelFacts:
         raise WireError(f"a label that is not a text of at most {MAX_LABEL} characters")
     return ModelFacts(
         recipe=_integer(message, "recipe", 0xFFFF),
-        recipe_name=text(message, "recipe_name", MAX_TEXT),
+        recipe_name=sentence(message, "recipe_name", MAX_TEXT),
         sha256=text(message, "sha256", 64),
         model_crc=_integer(message, "model_crc", 0xFFFF),
-        provider=text(message, "provider", MAX_TEXT),
-        missed=text(message, "missed", MAX_TEXT),
+        provider=sentence(message, "provider", MAX_TEXT),
+        missed=sentence(message, "missed", MAX_TEXT),
         warm_up=real(message.get("warm_up"), 0.0, MAX_SECONDS, "warm_up"),
         labels=tuple(labels),
         input_width=_integer(message, "input_width", 2**20),
@@ -348,12 +348,12 @@ def decode_from_worker(body: bytes, labels: frozenset[str] | None = None) -> Fro
         case "Ready":
             return Ready(_facts(message))
         case "Failed":
-            return Failed(_code(message, "code"), text(message, "text", MAX_TEXT))
+            return Failed(_code(message, "code"), sentence(message, "text", MAX_TEXT))
         case "PictureDone":
-            path, error = text(message, "path", 4096), text(message, "error", MAX_TEXT)
+            path, error = text(message, "path", 4096), sentence(message, "error", MAX_TEXT)
             return PictureDone(_integer(message, "cycle"), path, error)
         case "CameraDown":
-            return CameraDown(_code(message, "code"), text(message, "text", MAX_TEXT))
+            return CameraDown(_code(message, "code"), sentence(message, "text", MAX_TEXT))
         case "CameraUp":
             return CameraUp()
         case "FrameCame":

@@ -31,6 +31,8 @@ class Played:
         self.orders: list[wire.ToWorker] = []
         self.deaf = False
         self.killed = self.stopped = False
+        self.undead = False
+        """Whether it goes on although it was killed or stopped."""
         self.pid = len(line.workers) + 1000
 
     def send(self, message: wire.ToWorker) -> bool:
@@ -44,7 +46,7 @@ class Played:
         self.stopped = True
 
     def reap(self) -> str | None:
-        return "signal SIGKILL" if self.killed or self.stopped else None
+        return "signal SIGKILL" if (self.killed or self.stopped) and not self.undead else None
 
     def alive(self) -> bool:
         return not self.killed and not self.stopped

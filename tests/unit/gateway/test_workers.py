@@ -36,7 +36,9 @@ def test_the_standby_cannot_answer_for_the_active(pair: Line) -> None:
 def test_death_before_the_exposure_is_repeated_with_a_new_frame(pair: Line) -> None:
     pair.inspect(1)
     pair.workers[0].dies()
-    assert pair.workers[1].order == wire.Inspect(1, pair.workers[0].order.slot, 0, 1, 0.2, 1, reuse_frame=False)
+    slot = pair.workers[1].order.slot
+    assert slot != pair.workers[0].order.slot  # the dying process may write into its own yet
+    assert pair.workers[1].order == wire.Inspect(1, slot, 0, 1, 0.2, 1, reuse_frame=False)
     pair.workers[1].says(wire.Observed(1, SEEN))
     assert pair.news() == [("observed", 1, Code.NONE)]
     assert len(pair.workers) == 3
@@ -141,6 +143,36 @@ def test_the_other_triggers_of_a_hung_worker_are_repeated(pair: Line) -> None:
     assert pair.news() == []
     pair.workers[1].says(wire.Observed(2, SEEN))
     assert pair.news() == [("observed", 2, Code.NONE)]
+
+
+def test_a_hung_worker_that_wakes_writes_into_nobodys_frame(pair: Line) -> None:
+    pair.inspect(1)
+    pair.inspect(2)
+    both = {order.slot for order in pair.workers[0].orders if isinstance(order, wire.Inspect)}
+    pair.pool.give_up(1)
+    assert pair.workers[1].order.slot not in both
+    pair.workers[1].says(wire.Observed(2, SEEN))
+    pair.inspect(3)
+    assert pair.workers[1].order.slot not in both
+
+
+def test_a_worker_that_leaves_keeps_the_slots_of_its_late_triggers_until_it_is_dead(pair: Line) -> None:
+    pair.inspect(1)
+    taken = pair.workers[0].order.slot
+    pair.pool.give_up(1)
+    hung = pair.workers[0]
+    hung.undead = True
+    pair.pass_time(LATE_GRACE)
+    for cycle in range(2, 12):
+        pair.inspect(cycle)
+        assert pair.workers[1].order.slot != taken
+        pair.workers[1].says(wire.Observed(cycle, SEEN))
+    hung.undead = False
+    pair.pass_time(0.1)
+    for cycle in range(12, 16):
+        pair.inspect(cycle)
+        pair.workers[1].says(wire.Observed(cycle, SEEN))
+    assert taken in {order.slot for order in pair.workers[1].orders if isinstance(order, wire.Inspect)}
 
 
 def test_without_standby_a_slow_worker_goes_on_and_a_hung_one_is_replaced(single: Line) -> None:

@@ -45,6 +45,12 @@ def test_the_margin_ends_at_the_frame() -> None:
     assert found([part(box=(0, 0, 100, 50))], margin=0.5) == ([Place(150, 75, (0.0, 0.0))], True)
 
 
+def test_one_that_is_too_thin_to_be_looked_at_is_unseen_whatever_else_is_looked_at() -> None:
+    thin = part(box=(639, 100, 640, 150))
+    assert found([thin]) == ([], False)
+    assert found([part(), thin]) == ([Place(100, 50, (100.0, 100.0))], False)
+
+
 def test_only_what_counts_is_looked_at_best_first() -> None:
     small = part(0.99, (0, 0, 5, 90))
     many = [part(0.6), part(0.3), part(0.8, (300, 100, 400, 150)), part(0.9, label="dirt"), small]

@@ -122,6 +122,11 @@ def test_what_the_control_process_says_arrives(message: wire.ToWorker) -> None:
         {"infer": 1e300},
         {"detail": "x" * 5000},
         {"simulated": 0},
+        {"grab": 10**400},
+        {"frame": [1, -(10**400), False]},
+        {"findings": [["scratch", 10**400, 1, 2, 3, 4]]},
+        {"findings": [[*PLAIN, {"outline": [1, 2, 3, 4, 5, 10**400]}]]},
+        {"findings": [[*PLAIN, {"value": 10**400}]]},
     ],
 )
 def test_nonsense_about_a_known_cycle_ends_it_as_a_fault(changes: dict[str, object]) -> None:
@@ -129,6 +134,11 @@ def test_nonsense_about_a_known_cycle_ends_it_as_a_fault(changes: dict[str, obje
     assert outcome.cycle == 7
     assert outcome.observation.fault is Code.OUTPUT_INVALID
     assert not outcome.observation.findings
+
+
+def test_a_file_name_of_another_encoding_can_be_written_down() -> None:
+    detail = observed(fault=int(Code.IMAGE_INVALID), detail="gr\udcfcn.png").observation.detail
+    assert detail.encode() == b"gr\\udcfcn.png"
 
 
 def test_a_fault_has_no_findings() -> None:
@@ -151,6 +161,7 @@ def test_a_fault_has_no_findings() -> None:
         b'{"kind":"Inspect","cycle":1}',
         b'{"kind":"Failed","code":1,"text":""}',
         b'{"kind":["Ready"]}',
+        b'{"kind":"Exposed","cycle":1,"utc":1' + b"0" * 400 + b',"grab":0}',
         b"\xff\xfe",
         b"[" * 60_000,
         b'{"kind":"CameraUp","n":' + b"9" * 5000 + b"}",
