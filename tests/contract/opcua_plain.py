@@ -118,11 +118,16 @@ class OpcuaPlc:
         return client
 
     async def write(self, command: Command) -> None:
+        assert await self.offer(command)
+
+    async def offer(self, command: Command) -> bool:
+        """Write it; False when any of it was refused."""
         writes = [(path, value) for path, value in command_values(command) if path.count(".") == 1]
         first = [write for write in writes if write[0] not in PARAMETERS_LAST]
         last = [write for write in writes if write[0] in PARAMETERS_LAST]
-        for part in (first, last) if self.apart else (first + last,):
-            assert all(status.is_good() for status in await self.put(part))
+        parts = (first, last) if self.apart else (first + last,)
+        answers = [status for part in parts for status in await self.put(part)]
+        return all(status.is_good() for status in answers)
 
     async def put(self, writes: Sequence[tuple[str, Any]]) -> list[ua.StatusCode]:
         """Write these variables (path, value) in one request."""
