@@ -23,6 +23,8 @@ from tests.contract.camera_rigs import Image, Rig, buffer, come, picture, pictur
 from tests.contract.vendor_rigs import VENDOR_RIGS
 from tests.pictures import real_pictures
 
+pytestmark = pytest.mark.usefixtures("locks_of_genicam")
+
 RIGS = camera_rigs.RIGS | VENDOR_RIGS
 SIZE = (320, 256)
 DESCRIPTORS = Path("/proc/self/fd")

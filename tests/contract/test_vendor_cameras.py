@@ -1,15 +1,9 @@
-"""What each driver of industrial cameras does beyond the suite of all cameras: formats, refusals, losses, silence."""
+"""What pylon's and GenICam's drivers do beyond the suite of all cameras: formats, refusals, losses."""
 
 from __future__ import annotations
 
-import ctypes
 import logging
-import shutil
-import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,63 +11,21 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from pydantic import ValidationError
 
-from gateway.vision.camera_settings import AravisCamera, BaslerCamera, GenicamCamera, Region
-from gateway.vision.cameras import CameraError, Order, aravis_library, basler, gvcp, make_camera
-from gateway.vision.cameras.aravis import CONTROL, Aravis
+from gateway.vision.camera_settings import BaslerCamera, Region
+from gateway.vision.cameras import basler
 from gateway.vision.cameras.basler import Basler
 from gateway.vision.cameras.device import DeviceCamera
-from gateway.vision.cameras.drivers import Driven, discover
 from protocols.faults import Code
-from tests.contract.camera_rigs import Image, buffer, come
-from tests.contract.vendor_rigs import ADDRESS, emulator, fake_camera, gige, need, own, producer, shown, viky
+from tests.contract.camera_rigs import come
+from tests.contract.vendor_rigs import emulator, need, producer, shown, viky
+from tests.contract.vendor_steps import grab, loss, opened, outcome, refusal
 from tests.pictures import real_pictures
+
+pytestmark = pytest.mark.usefixtures("locks_of_genicam")
 
 COLOUR = (40, 90, 200)
 """Blue, green, red of a picture of one colour: whatever its format, the frame must show it."""
-
-
-@contextmanager
-def opened(settings: Driven) -> Iterator[DeviceCamera]:
-    camera = make_camera(settings)
-    assert isinstance(camera, DeviceCamera)
-    try:
-        come(camera)
-        yield camera
-    finally:
-        camera.close()
-
-
-def grab(camera: DeviceCamera, cycle: int = 1) -> Image:
-    return camera.grab(buffer(), Order(cycle, 0, 10.0)).pixels
-
-
-def outcome(camera: DeviceCamera, cycle: int, budget: float = 10.0) -> Code:
-    """Of a trigger whose frame may be torn: then it is a fault that says so, and the camera is not lost."""
-    try:
-        camera.grab(buffer(), Order(cycle, 0, budget))
-    except CameraError as error:
-        if error.lost or not ("not whole" in error.text or error.code is Code.FRAME_TIMEOUT):
-            raise
-        return error.code
-    return Code.NONE
-
-
-def refusal(settings: Driven) -> CameraError:
-    """What opening a camera with these settings ends in."""
-    camera = make_camera(settings)
-    try:
-        while True:
-            try:
-                camera.open()
-            except CameraError as error:
-                if error.code is not Code.STARTING:
-                    return error
-            else:
-                raise AssertionError("the camera was opened")
-    finally:
-        camera.close()
 
 
 # pylon's emulator
@@ -216,50 +168,6 @@ def test_an_emulated_camera_is_not_taken_for_a_real_one() -> None:
     assert basler.suits(SimpleNamespace(GetDeviceClass=lambda: "BaslerUsb"), BaslerCamera())
 
 
-@pytest.mark.parametrize("kind", ["basler", "aravis"])
-def test_a_frame_that_waits_when_the_stream_begins_anew_is_thrown_away(kind: str, tmp_path: Path) -> None:
-    """It belongs to a trigger that has been answered; and the driver has its buffers back."""
-    with contextmanager(PLAYED["aravis" if kind == "aravis" else "basler"])():
-        device: Basler | Aravis
-        if kind == "basler":
-            device = Basler(emulator(shown(tmp_path / "shown"), buffers=2))
-        else:
-            device = Aravis(gige(buffers=2))
-        device.open()
-        try:
-            for _ in range(5):  # more than there are buffers
-                device.fire()
-                wait_until(lambda: waiting(device) > 0)
-                device.restart()
-                assert device.next(0.0) is None
-            device.fire()
-            wait_until(lambda: waiting(device) > 0)
-            arrival = device.next(0.1)
-            assert arrival is not None
-            assert not arrival.broken
-        finally:
-            device.close()
-
-
-def waiting(device: Basler | Aravis) -> int:
-    """Frames that the driver holds ready."""
-    if isinstance(device, Basler):
-        return int(device._camera.NumReadyBuffers.GetValue())
-    into, out = ctypes.c_int(), ctypes.c_int()
-    count = aravis_library.library()._aravis.arv_stream_get_n_buffers
-    count.argtypes = [ctypes.c_void_p, ctypes.POINTER(ctypes.c_int), ctypes.POINTER(ctypes.c_int)]
-    count.restype = None
-    count(device._stream, ctypes.byref(into), ctypes.byref(out))
-    return out.value
-
-
-def wait_until(wanted: Callable[[], bool]) -> None:
-    end = time.monotonic() + 20
-    while not wanted():
-        assert time.monotonic() < end
-        time.sleep(0.002)
-
-
 class Removed:
     """pylon's camera, as it is after its cable was pulled."""
 
@@ -271,17 +179,6 @@ class Removed:
 
     def IsCameraDeviceRemoved(self) -> bool:  # noqa: N802 - pylon's name
         return True
-
-
-def loss(camera: DeviceCamera) -> CameraError:
-    end = time.monotonic() + 20
-    while time.monotonic() < end:
-        try:
-            camera.check()
-        except CameraError as error:
-            return error
-        time.sleep(0.01)
-    raise AssertionError("nobody noticed that the camera is gone")
 
 
 # genicam's producer
@@ -344,211 +241,3 @@ def test_the_producer_s_log_does_not_reach_our_output(capfd: pytest.CaptureFixtu
         grab(camera)
         logging.getLogger("harvesters.core").error("what it says of every lost buffer, with a traceback")
     assert capfd.readouterr() == ("", "")
-
-
-# Aravis
-
-
-def test_a10_lost_packets_spoil_their_frame_alone() -> None:
-    """Of a thousand packets fifteen are lost: torn frames are faults, those of the next trigger are not."""
-    codes: list[Code] = []
-    with fake_camera("-r", "15") as _, opened(gige(buffers=2, trigger="software")) as camera:
-        while len(codes) < 200 and not (Code.IMAGE_INVALID in codes and codes[-1] is Code.NONE):
-            codes.append(outcome(camera, len(codes) + 1, budget=1.5))
-    assert set(codes) <= {Code.NONE, Code.IMAGE_INVALID, Code.FRAME_TIMEOUT}
-    assert Code.IMAGE_INVALID in codes
-    assert codes[-1] is Code.NONE
-
-
-@pytest.mark.parametrize("name", ["mono8", "mono16", "rgb8", "bayer_rg8"])
-def test_a_gige_camera_s_formats(name: str) -> None:
-    with fake_camera() as _, opened(gige(pixel_format=name)) as camera:
-        frame = grab(camera)
-        assert frame.shape == (128, 256, 3)
-        assert frame.std() > 10
-
-
-def test_a_large_frame_waits_whole_for_the_thread_that_reads_it() -> None:
-    """With libaravis' own buffer, as large as the frame's pixels alone, nearly every frame of this size is torn."""
-    allowed = int(Path("/proc/sys/net/core/rmem_max").read_text())
-    if allowed < 2**20:
-        pytest.skip(f"net.core.rmem_max is {allowed}: too small for frames of this size")
-    with fake_camera(), opened(gige(roi=Region(width=512, height=512))) as camera:
-        codes = [outcome(camera, cycle, budget=2.0) for cycle in range(1, 11)]
-    assert codes.count(Code.NONE) >= 8
-
-
-GIGE_REFUSED: dict[str, tuple[dict[str, object], Code, str]] = {
-    "exposure": ({"exposure_us": 20_000_000}, Code.CONFIG_INVALID, "the camera takes 10 to 1e+07 (ExposureTimeAbs)"),
-    "gain": ({"gain": 900}, Code.CONFIG_INVALID, "(GainRaw)"),
-    "region": ({"roi": Region(width=4096, height=64)}, Code.CONFIG_INVALID, "roi.width 4096: the camera takes"),
-    "format": ({"pixel_format": "mono12"}, Code.IMAGE_FORMAT, "it can do mono8, mono16, bayer_gr8"),
-    "line": ({"trigger": "hardware", "trigger_line": "Line7"}, Code.CONFIG_INVALID, "no Line7, but Line0, Software"),
-    "no feature": ({"features": {"Nonsense": 1}}, Code.CONFIG_INVALID, "the camera has no Nonsense"),
-    "no value": ({"features": {"AcquisitionMode": "Often"}}, Code.CONFIG_INVALID, "refuses AcquisitionMode"),
-    "no whole": ({"features": {"Width": 64.5}}, Code.CONFIG_INVALID, "Width takes whole numbers, not 64.5"),
-}
-
-
-def test_what_a_gige_camera_refuses_is_named() -> None:
-    with fake_camera():
-        for wish, code, words in GIGE_REFUSED.values():
-            error = refusal(gige(**wish))
-            assert (error.code, error.lost) == (code, True)
-            assert words in error.text
-            assert "\n" not in error.text
-
-
-def test_an_address_where_no_camera_answers_is_told_at_once() -> None:
-    with fake_camera() as played:
-        played.stop()
-        assert not gvcp.answers(ADDRESS)
-        error = refusal(gige())
-        assert (error.code, error.text) == (Code.CAMERA_LINK, f"no camera answers at {ADDRESS}")
-
-
-@pytest.mark.parametrize("trigger", ["software", "hardware"])
-def test_a_gige_camera_that_has_given_up_our_control_is_opened_again(trigger: str) -> None:
-    """Out of reach for some seconds, then back: it answers, and will never send a frame."""
-    with fake_camera():
-        settings = gige(trigger=trigger)
-        device = Aravis(settings)
-        camera = DeviceCamera(device, settings)
-        come(camera)
-        try:
-            forget(device)
-            error = loss(camera)
-            assert (error.code, error.lost) == (Code.CAMERA_LINK, True)
-            assert "forgotten us" in error.text
-            come(camera)
-            if trigger == "software":
-                grab(camera)
-        finally:
-            camera.close()
-
-
-def forget(device: Aravis) -> None:
-    lib = aravis_library.library()
-    write = lib._aravis.arv_device_write_register
-    write.argtypes = [ctypes.c_void_p, ctypes.c_uint64, ctypes.c_uint32, ctypes.c_void_p]
-    assert write(lib.call("arv_camera_get_device", device._camera), CONTROL, 0, None)
-
-
-def test_the_library_s_own_camera_shows_no_part() -> None:
-    with opened(own()) as camera:
-        assert camera.simulated
-        assert grab(camera).ndim == 3
-
-
-# all
-
-
-@pytest.mark.parametrize("kind", ["basler", "genicam", "aravis"])
-def test_cameras_are_found(kind: str, tmp_path: Path) -> None:
-    rows: dict[str, tuple[Callable[[], Driven], list[tuple[str, str]]]] = {
-        "basler": (lambda: emulator(tmp_path), [("Emulation", "0815-0000")]),
-        "genicam": (viky, [("Viky", "0"), ("Viky", "1"), ("Viky", "2")]),
-        "aravis": (own, [("Fake", "1")]),
-    }
-    make, expected = rows[kind]
-    assert [(camera.model, camera.serial) for camera in discover(make())] == expected
-
-
-MISSING: dict[str, tuple[BaslerCamera | GenicamCamera, str]] = {
-    "pypylon": (BaslerCamera(transport="emulator"), "pip install 'vision-plc-gateway[basler]'"),
-    "harvesters": (GenicamCamera(), "pip install 'vision-plc-gateway[genicam]'"),
-}
-
-
-@pytest.mark.parametrize("package", MISSING)
-def test_a_missing_package_is_one_sentence(package: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    settings, command = MISSING[package]
-    monkeypatch.setenv("PYLON_CAMEMU", "1")
-    for name in [name for name in sys.modules if name.split(".")[0] == package]:
-        monkeypatch.delitem(sys.modules, name)
-    monkeypatch.setitem(sys.modules, package, None)
-    error = refusal(settings)
-    assert (error.code, error.lost) == (Code.CONFIG_INVALID, True)
-    assert error.text.startswith(f"cameras of kind {settings.kind} need {package}: ")
-    assert command in error.text
-
-
-def test_a_missing_library_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(aravis_library, "LIBRARIES", ("libaravis-none.so.0",) * 3)
-    aravis_library.library.cache_clear()
-    try:
-        error = refusal(AravisCamera(address=ADDRESS))
-    finally:
-        aravis_library.library.cache_clear()
-    assert error.code is Code.CONFIG_INVALID
-    assert "sudo apt install libaravis-0.8-0" in error.text
-
-
-@pytest.mark.parametrize("address", ["camera.local", "1.2.3", "::1"])
-def test_an_address_of_a_basler_camera_is_one_of_four_numbers(address: str) -> None:
-    with pytest.raises(ValidationError):
-        BaslerCamera(address=address)
-
-
-ALONE = """
-import sys, numpy
-from tests.contract.vendor_rigs import emulator, gige, viky, shown
-from tests.contract.camera_rigs import come
-from gateway.vision.cameras import Order, make_camera
-from gateway.vision.cameras.drivers import discover
-from pathlib import Path
-kind, folder = sys.argv[1:]
-settings = {"basler": lambda: emulator(Path(folder)), "genicam": viky, "aravis": gige}[kind]()
-camera = make_camera(settings)
-come(camera)
-camera.grab(numpy.zeros(2**24, numpy.uint8), Order(1, 0, 10.0))
-camera.close()
-if kind != "aravis":
-    discover(settings)
-print("done")
-"""
-
-
-@pytest.mark.parametrize("kind", ["basler", "genicam", "aravis"])
-def test_nothing_is_sent_beyond_this_machine(kind: str, tmp_path: Path) -> None:
-    if shutil.which("strace") is None:
-        pytest.skip("strace is not installed")
-    folder = shown(tmp_path / "shown")
-    trace = tmp_path / "trace"
-    with contextmanager(PLAYED[kind])():
-        command = [
-            "strace",
-            "-f",
-            "-e",
-            "trace=network",
-            "-o",
-            str(trace),
-            sys.executable,
-            "-c",
-            ALONE,
-            kind,
-            str(folder),
-        ]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=50, check=False)
-        if "Operation not permitted" in done.stderr:
-            pytest.skip("strace may not trace here")
-        assert done.stdout.strip() == "done", done.stderr
-    sent = [line for line in trace.read_text().splitlines() if any(f" {call}(" in line for call in SENDING)]
-    far = [line for line in sent if "sa_family=AF_INET" in line and f'inet_addr("{ADDRESS}")' not in line]
-    assert far == []
-    assert bool([line for line in sent if ADDRESS in line]) is (kind == "aravis")
-
-
-SENDING = ("sendto", "sendmsg", "sendmmsg", "connect")
-
-
-def none() -> Iterator[None]:
-    yield None
-
-
-def played() -> Iterator[Any]:
-    with fake_camera() as camera:
-        yield camera
-
-
-PLAYED: dict[str, Callable[[], Iterator[Any]]] = {"basler": none, "genicam": none, "aravis": played}

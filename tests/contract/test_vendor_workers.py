@@ -19,6 +19,8 @@ from tests import models
 from tests.contract.test_worker_process import PATIENCE, ROW, Line, gone, line_of
 from tests.contract.vendor_rigs import emulator, fake_camera, gige, shown, viky
 
+pytestmark = pytest.mark.usefixtures("locks_of_genicam")
+
 
 def basler(tmp_path: Path) -> Iterator[Driven]:
     yield emulator(shown(tmp_path / "shown"))
