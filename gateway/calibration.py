@@ -18,6 +18,8 @@ CLOSE = 0.01
 """Pixels: so near must a point come back to itself, there and back again."""
 SAMPLES = 16
 """Points looked at on each edge of the frame."""
+FINEST, COARSEST = 1e-6, 1e6
+"""Millimetres on the part that a pixel may show, on average over the frame."""
 
 
 class Calibration(BaseModel):
@@ -99,7 +101,16 @@ class Calibration(BaseModel):
             raise ValueError(
                 "the plane's horizon runs through the frame; calibrate with the board flat on the part's place"
             )
+        if depths and not FINEST < self._millimetres_a_pixel() < COARSEST:
+            raise ValueError("the plane makes nothing, or anything, of a pixel; calibrate again")
         return self
+
+    def _millimetres_a_pixel(self) -> float:
+        (x1, y1), (x2, y2), (x3, y3), (x4, y4) = (
+            self.on_part(x, y) for x, y in ((0, 0), (self.width, 0), (self.width, self.height), (0, self.height))
+        )
+        twice = (x3 - x1) * (y4 - y2) - (x4 - x2) * (y3 - y1)  # of a quadrilateral, by its diagonals
+        return math.sqrt(abs(twice) / 2 / (self.width * self.height))
 
 
 def parse(text: str, file: str) -> Calibration:

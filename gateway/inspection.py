@@ -14,6 +14,9 @@ from protocols.signals import Judgement
 if TYPE_CHECKING:
     from protocols.tags import TagValue
 
+MAX_FINDINGS = 100
+"""Of one part. Who finds more tells the best so many; nobody knows then what else there is."""
+
 
 @dataclass(frozen=True, slots=True)
 class Trigger:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import NamedTuple
 
-from gateway.inspection import Finding, Judged, Trigger, Verdict
+from gateway.inspection import MAX_FINDINGS, Finding, Judged, Trigger, Verdict
 from gateway.measured import in_unit
 from gateway.recipe import Recipe
 from gateway.recipe_rules import Rule, TagLimit, Value
@@ -20,6 +20,8 @@ INVALID = "invalid finding"
 """The rule's name in a verdict that no rule gave, because a finding made no sense."""
 NO_VARIANT = "no variant"
 """The same, because the recipe knows no such part."""
+TOO_MANY = "too many findings"
+"""The same, because there may be more than were told."""
 MAX_PIXEL = 1e6
 """No box reaches farther, else an area could overflow and slip past every limit."""
 NOBODY = Trigger(cycle=0, trigger_seq=0)
@@ -56,15 +58,18 @@ def _judge(recipe: Recipe, everything: tuple[Finding, ...], trigger: Trigger) ->
     if quantities := recipe.quantities:
         sound = tuple(in_unit(finding, quantities.get(finding.label, "other"), recipe.ruler) for finding in sound)
     scene = Scene(sound, {zone.name: zone.corners for zone in recipe.zones}, recipe.ruler, trigger.serial)
+    # What no ruler can measure lies within no limit: it would slip past every rule.
+    whole = len(sound) == len(everything) and all(scene.measurable(finding) for finding in sound)
     checks = 0
     for bit, check in enumerate(recipe.checks):
         checks |= check.when.holds(len(scene.selected(check.when))) << bit
     values = tuple(_value(value, scene) for value in recipe.values)
-    word = _word(recipe, scene, trigger, all_sound=len(sound) == len(everything))
+    wrong = INVALID if not whole else TOO_MANY if len(everything) >= MAX_FINDINGS else ""
+    word = _word(recipe, scene, trigger, wrong)
     return Judged(word.verdict, word.reason, word.rule, word.best.score if word.best else 0.0, checks, values)
 
 
-def _word(recipe: Recipe, scene: Scene, trigger: Trigger, all_sound: bool) -> _Word:
+def _word(recipe: Recipe, scene: Scene, trigger: Trigger, wrong: str) -> _Word:
     doubts: list[_Word] = []
     for rule in recipe.rules:
         told = True if rule.tag is None else _told(rule.tag, trigger)
@@ -75,8 +80,8 @@ def _word(recipe: Recipe, scene: Scene, trigger: Trigger, all_sound: bool) -> _W
         if not doubts and (word := _doubtful(rule, scene, told)) is not None:
             doubts.append(word)
     best = _best(finding for finding in scene.findings if finding.label != UNSEEN)
-    if not all_sound:
-        return _Word(Verdict.RECHECK, int(Code.OUTPUT_INVALID), INVALID, best)
+    if wrong:
+        return _Word(Verdict.RECHECK, int(Code.OUTPUT_INVALID), wrong, best)
     if doubts:
         return doubts[0]
     if any(finding.label == UNSEEN for finding in scene.findings):
@@ -97,12 +102,12 @@ def _doubtful(rule: Rule, scene: Scene, told: bool | None) -> _Word | None:
     word = _fired(rule, scene)
     if word is None and rule.asks is not None and scene.lacking(rule.asks):
         word = _Word(Verdict.RECHECK, int(Code.OUTPUT_INVALID), rule.name, None)
-    for asks in rule.nearly() if word is None else ():
-        chosen = scene.selected(asks)
-        if asks.holds(len(chosen)):
-            code = rule.band.code if rule.band is not None and rule.band.code is not None else rule.code
-            word = _Word(Verdict.RECHECK, code, rule.name, _best(chosen))
-            break
+    if word is None and rule.asks is not None and rule.band is not None:
+        most, fewest = (scene.selected(asks) for asks in rule.nearly())
+        # One limit may be moved more than another: any number between the two may be the true one.
+        if any(rule.asks.holds(count) for count in range(len(fewest), len(most) + 1)):
+            code = rule.code if rule.band.code is None else rule.band.code
+            word = _Word(Verdict.RECHECK, code, rule.name, _best(most))
     if word is not None and told is None:
         return word._replace(verdict=Verdict.RECHECK, reason=int(Code.TAG_DOUBTFUL))
     return word

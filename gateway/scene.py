@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
@@ -57,6 +58,11 @@ class Scene:
         if finding.angle is not None and len(finding.outline) == CORNERS:
             return max(self.ruler.distance(a, b) for a, b in pairwise(finding.outline))
         return max(self.sides(finding))
+
+    def measurable(self, finding: Finding) -> bool:
+        """Whether its size and place can be told in the ruler's unit."""
+        numbers = self.area(finding), self.length(finding), *self.ruler.at(centre(finding))
+        return all(math.isfinite(number) for number in numbers)
 
     def sides(self, finding: Finding) -> tuple[float, float]:
         """Width and height of the box, through its middle."""

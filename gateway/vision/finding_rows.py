@@ -6,9 +6,8 @@ import math
 from dataclasses import replace
 from typing import Any
 
-from gateway.inspection import Finding
+from gateway.inspection import MAX_FINDINGS, Finding
 
-MAX_FINDINGS = 100
 MAX_OUTLINE = 200
 MAX_KEYPOINTS = 64
 MAX_POINTS = 4000

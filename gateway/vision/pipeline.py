@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from gateway.inspection import Finding
+from gateway.inspection import MAX_FINDINGS, Finding
 from gateway.recipe import Recipe
 from gateway.recipe_step import Step, Tiles
 from gateway.recipe_task import UNSEEN
@@ -16,7 +16,6 @@ from gateway.vision.cuts import Cutter
 from gateway.vision.engine_settings import EngineConfig
 from gateway.vision.engines import EngineError
 from gateway.vision.eyes import Check, Eye, Findings, make_eye
-from gateway.vision.finding_rows import MAX_FINDINGS
 from gateway.vision.frames import Pixels
 from gateway.vision.image import FrameCheck
 from gateway.vision.lens import Lens

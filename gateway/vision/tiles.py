@@ -9,13 +9,15 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
-from gateway.inspection import Finding
+from gateway.inspection import MAX_FINDINGS, Finding
 from gateway.recipe_step import TILES, Tiles
-from gateway.vision.finding_rows import MAX_FINDINGS, MAX_OUTLINE
+from gateway.vision.finding_rows import MAX_OUTLINE
 from gateway.vision.places import Place, Point, corners_of, hull, on_frame
 from gateway.vision.tasks import TaskError
 from protocols.faults import Code
 
+MOST = 4 * MAX_FINDINGS
+"""Findings of all pieces: each is compared with each, and a thing lies in four pieces at most."""
 SAME = 0.5
 """Two pieces mean the same thing where what they tell of their common zone overlaps by so much."""
 
@@ -49,13 +51,16 @@ def merged(tiles: Sequence[Place], found: Sequence[Sequence[Finding]], width: in
     """The findings of the pieces in pixels of the picture, best first; what two pieces tell of one thing is one.
 
     It has the highest score, the box around all, and of outlines the union; its other details are those of the
-    largest part.
+    largest part. TaskError 2005 for too many.
     """
     parts = [
         _Part(on_frame(finding, tile, width, height), number, _zone(tile))
         for number, (tile, findings) in enumerate(zip(tiles, found, strict=True))
         for finding in findings
     ]
+    if len(parts) > MOST:
+        text = f"the pieces show {len(parts)} things, at most {MOST} are joined to wholes; raise task.min_score"
+        raise TaskError(Code.OUTPUT_INVALID, text)
     groups: list[list[_Part]] = []
     for part in parts:
         same = [group for group in groups if any(_same(part, other) for other in group)]

@@ -10,11 +10,10 @@ from collections.abc import Mapping
 import cv2
 import numpy as np
 
-from gateway.inspection import Finding
+from gateway.inspection import MAX_FINDINGS, Finding
 from gateway.recipe_task import ANOMALY, REGION
 from gateway.recipe_task import Anomaly as AnomalySettings
 from gateway.vision.engines import EngineInfo, Tensor
-from gateway.vision.finding_rows import MAX_FINDINGS
 from gateway.vision.image import Placement
 from gateway.vision.tasks import TaskError
 from gateway.vision.tasks.boxes import ROUNDING, finite

@@ -5,10 +5,9 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from gateway.inspection import Finding
+from gateway.inspection import MAX_FINDINGS, Finding
 from gateway.recipe_measure import BlobTask
 from gateway.vision.engines import Tensor
-from gateway.vision.finding_rows import MAX_FINDINGS
 from gateway.vision.frames import Pixels
 from gateway.vision.tasks.edges import grey
 from gateway.vision.tasks.outlines import budget, polygon

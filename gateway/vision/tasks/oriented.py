@@ -8,19 +8,20 @@ from dataclasses import replace
 
 import numpy as np
 
-from gateway.inspection import Finding
+from gateway.inspection import MAX_FINDINGS, Finding
 from gateway.recipe_task import Oriented as OrientedSettings
 from gateway.vision.engines import EngineInfo, Tensor
-from gateway.vision.finding_rows import MAX_FINDINGS
 from gateway.vision.image import Placement
+from gateway.vision.tasks import TaskError
 from gateway.vision.tasks.boxes import MIN_SIDE, Candidates, checked
 from gateway.vision.tasks.detect import part_names, reading
 from gateway.vision.tasks.formats import TURNED
 from gateway.vision.tasks.labels import labels_of
 from gateway.vision.tasks.outlines import around
+from protocols.faults import Code
 
-MOST = 200
-"""Candidates that are compared with each other; of more, the best."""
+MOST = 2000
+"""Candidates that are compared with each other: what their pairs cost is told before it is spent."""
 Turned = tuple[tuple[float, float], tuple[float, float], float]
 """Centre, size, angle in degrees."""
 
@@ -38,8 +39,11 @@ class Oriented:
 
     def decode(self, outputs: Mapping[str, Tensor], placement: Placement) -> tuple[Finding, ...]:
         """The findings in pixels of the frame, best first, outlined by their corners; TaskError."""
-        found = self._layout.read(outputs, self._reading).best(MOST)
+        found = self._layout.read(outputs, self._reading).best()
         checked(found, self.labels)
+        if len(found.scores) > MOST:
+            text = f"the network gave {len(found.scores)} candidates, at most {MOST} are compared; raise task.min_score"
+            raise TaskError(Code.OUTPUT_INVALID, text)
         rows = self._reading.take(outputs, "rows", 2)
         angles = rows[-1, found.rows] if self._columns else rows[found.rows, -1]
         turned = [_turned(box, angle) for box, angle in zip(found.boxes.tolist(), angles.tolist(), strict=True)]
@@ -79,10 +83,10 @@ def _apart(found: Candidates, turned: list[Turned], most: float) -> list[int]:
     classes = found.classes.tolist()
     kept: list[int] = []
     for index, one in enumerate(turned):
-        if len(kept) < MAX_FINDINGS and not any(
-            classes[other] == classes[index] and _overlap(turned[other], one) > most for other in kept
-        ):
+        if not any(classes[other] == classes[index] and _overlap(turned[other], one) > most for other in kept):
             kept.append(index)
+        if len(kept) == 2 * MAX_FINDINGS:  # some may yet lie outside the frame
+            break
     return kept
 
 

@@ -9,13 +9,12 @@ from dataclasses import replace
 import cv2
 import numpy as np
 
-from gateway.inspection import Finding
+from gateway.inspection import MAX_FINDINGS, Finding
 from gateway.recipe_task import Segment as SegmentSettings
 from gateway.vision.engines import EngineInfo, Tensor
-from gateway.vision.finding_rows import MAX_FINDINGS
 from gateway.vision.image import Placement
 from gateway.vision.tasks import TaskError
-from gateway.vision.tasks.boxes import MOST, Candidates, finite, placed, without_overlaps
+from gateway.vision.tasks.boxes import Candidates, finite, placed, without_overlaps
 from gateway.vision.tasks.detect import part_names, reading
 from gateway.vision.tasks.formats import MASKED
 from gateway.vision.tasks.labels import labels_of
@@ -48,10 +47,10 @@ class Segment:
         masks = self._masks(outputs)
         r = replace(self._reading, extra=len(masks)) if self._coefficients else self._reading
         found = self._layout.read(outputs, r)
+        found = found.best()
         if self._layout.overlaps:
-            found = without_overlaps(found.best(MOST), self._max_overlap)
-        found = found.best(MAX_FINDINGS)
-        seen = placed(found, self.labels, placement)
+            found = without_overlaps(found, self._max_overlap)
+        seen = placed(found, self.labels, placement)[:MAX_FINDINGS]
         most = budget(len(seen))
         return tuple(
             outlined(finding, framed(self._corners(outputs, masks, found, index, most), placement))

@@ -7,10 +7,9 @@ from collections.abc import Iterator, Mapping
 import cv2
 import numpy as np
 
-from gateway.inspection import Finding
+from gateway.inspection import MAX_FINDINGS, Finding
 from gateway.recipe_task import Semantic as SemanticSettings
 from gateway.vision.engines import EngineInfo, Tensor
-from gateway.vision.finding_rows import MAX_FINDINGS
 from gateway.vision.image import Placement
 from gateway.vision.tasks import TaskError
 from gateway.vision.tasks.boxes import ROUNDING, finite, on_frame

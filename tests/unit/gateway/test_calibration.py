@@ -100,3 +100,16 @@ def test_a_file_is_read_strictly() -> None:
     with pytest.raises(FileError, match=r"c\.yaml:2:1: width: 'x' does not fit"):
         parse(text.replace("width: 640", "width: x"), "c.yaml")
     assert math.isclose(parse(text, "c.yaml").camera[0], 700)
+
+
+@pytest.mark.parametrize(
+    "plane",
+    [
+        (0, 0, 0, 0, 0, 0, 0, 0, 1),  # all in one point: every length would be 0
+        (0.1, 0, 0, 0.1, 0, 0, 0, 0, 1),  # all on one line
+        (1e9, 0, 0, 0, 1e9, 0, 0, 0, 1),
+    ],
+)
+def test_a_plane_that_measures_nothing_is_refused(plane: tuple[float, ...]) -> None:
+    with pytest.raises(ValidationError, match="makes nothing, or anything, of a pixel"):
+        calibration(plane=plane)

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.inspection import Finding, Judged, Verdict
-from gateway.judge import INVALID, judge
+from gateway.inspection import MAX_FINDINGS, Finding, Judged, Verdict
+from gateway.judge import INVALID, TOO_MANY, judge
 from gateway.recipe import Recipe
 from gateway.recipe_task import UNSEEN
 from gateway.scene import inside
@@ -396,3 +396,22 @@ def test_what_was_seen_elsewhere_is_judged_first() -> None:
 def test_nonsense_comes_before_nothing() -> None:
     judged = judge(chained([SCRATCHED]), [NOTHING_SEEN, seen("scratch", math.nan)])
     assert (judged.verdict, judged.reason) == (Verdict.RECHECK, Code.OUTPUT_INVALID)
+
+
+def test_more_than_can_be_told_is_never_ok() -> None:
+    """Who saw a hundred things may have seen more: the next one might be the defect, or one too many."""
+    crowd = [seen("burr", 0.9, (n, 0, n + 1, 1)) for n in range(MAX_FINDINGS)]
+    rule = {"name": "all", "expect": {"label": "burr", "count": MAX_FINDINGS}, "verdict": "NG", "code": 101}
+    book = recipe(rules=[rule])
+    judged = judge(book, crowd)
+    assert (judged.verdict, judged.reason, judged.rule) == (Verdict.RECHECK, Code.OUTPUT_INVALID, TOO_MANY)
+    assert judge(book, crowd[1:]).verdict is Verdict.NG  # what is certain stays so
+    assert judge(recipe(rules=[{**rule, "expect": {"label": "burr"}}]), crowd[1:]).verdict is Verdict.OK
+
+
+def test_what_the_ruler_cannot_measure_is_never_ok() -> None:
+    book = recipe(rules=[{"name": "large", "when": {"label": "burr", "min_area": 5}, "verdict": "NG", "code": 101}])
+    assert judge(book, [seen("burr", 0.9, (0, 0, 1, 1))]).verdict is Verdict.OK
+    nowhere = book.model_copy(update={"mm_per_px": math.nan})
+    judged = judge(nowhere, [seen("burr", 0.9, (0, 0, 1, 1))])
+    assert (judged.verdict, judged.rule) == (Verdict.RECHECK, INVALID)

@@ -116,6 +116,13 @@ def test_a_hole_that_is_hardly_seen_is_no_proof_that_it_is_there() -> None:
     assert word(book, [hole(), hole(), hole(0.55)]) == (RECHECK, 101)  # perhaps a third one
 
 
+def test_a_band_holds_for_every_limit_within_it() -> None:
+    """Two count with the limit as it is or lower, none with the highest; but at 0.55 it is the one that fires."""
+    book = recipe({"when": {"label": "burr", "min_score": 0.5, "max_count": 1}, "band": {"score": 0.1}})
+    assert word(book, [Finding("burr", 0.52), Finding("burr", 0.58)]) == (RECHECK, 101)
+    assert word(book, [Finding("burr", 0.62), Finding("burr", 0.68)]) == (OK, 0)
+
+
 def test_what_is_certain_goes_before_a_band() -> None:
     first = {"when": {"label": "burr", "min_score": 0.5}, "band": {"score": 0.4}}
     book = recipe(first, {"when": {"label": "hole"}})

@@ -6,9 +6,9 @@ import cv2
 import numpy as np
 import pytest
 
-from gateway.inspection import Finding
+from gateway.inspection import MAX_FINDINGS, Finding
 from gateway.recipe_measure import BlobTask, ColourTask
-from gateway.vision.finding_rows import MAX_FINDINGS, MAX_POINTS
+from gateway.vision.finding_rows import MAX_POINTS
 from gateway.vision.tasks.blob import Blob
 from gateway.vision.tasks.colour import Colour
 from tests.unit.gateway.vision.tensors import area

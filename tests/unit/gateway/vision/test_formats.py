@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.inspection import Finding
+from gateway.inspection import MAX_FINDINGS, Finding
 from gateway.recipe_task import Detect
 from gateway.vision.engines import EngineInfo
 from gateway.vision.image import Placement
@@ -335,3 +335,17 @@ def test_heads_of_another_shape_are_a_fault(outputs: dict[str, Any], code: Code)
     with pytest.raises(TaskError) as refused:
         seen(settings(format="yolov8_grid"), outputs)
     assert refused.value.code is code
+
+
+def test_a_crowd_of_candidates_hides_no_other_thing() -> None:
+    """A thousand candidates of one thing, all surer than the scratch beside it."""
+    many = [[100 + n / 100, 100, 50, 50, 0.1, 0.9] for n in range(1200)]
+    columns = floats([*many, [250, 50, 20, 20, 0.5, 0.1]]).T[None]
+    found = seen(settings(format="yolov8"), {"output0": columns})
+    assert [label for label, *_ in found] == ["burr", "scratch"]
+
+
+def test_what_lies_outside_the_frame_takes_no_place_among_the_findings() -> None:
+    outside = [[-900 - 10 * n, 100, 5, 5, 0.1, 0.9] for n in range(MAX_FINDINGS)]
+    columns = floats([*outside, [250, 50, 20, 20, 0.5, 0.1]]).T[None]
+    assert [label for label, *_ in seen(settings(format="yolov8"), {"output0": columns})] == ["scratch"]

@@ -80,3 +80,10 @@ def test_finished_rows_of_another_length_are_a_fault(width: int) -> None:
     with pytest.raises(TaskError) as refused:
         decoded({"output0": floats([[[0.5] * width]])}, kind="keypoints", format="end2end", points=2)
     assert refused.value.code is Code.OUTPUT_INVALID
+
+
+def test_more_things_than_a_message_has_room_for_are_a_fault_and_not_left_out() -> None:
+    rows = [[4 * n + 2, 40, 3, 3, 0.1, 0.72, *[4 * n + 2, 40, 0.9] * 64] for n in range(63)]
+    with pytest.raises(TaskError, match="found 63 things, of 64 keypoints each at most 62 are judged; raise") as caught:
+        decoded(columns(*rows), kind="keypoints", format="yolov8", points=64)
+    assert caught.value.code is Code.OUTPUT_INVALID

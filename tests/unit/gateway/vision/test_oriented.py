@@ -8,8 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.inspection import Finding
-from gateway.vision.finding_rows import MAX_FINDINGS
+from gateway.inspection import MAX_FINDINGS, Finding
 from gateway.vision.image import Placement
 from gateway.vision.tasks import TaskError
 from gateway.vision.tasks.oriented import shared
@@ -161,3 +160,14 @@ def test_metadata_tells_the_format() -> None:
 def test_as_many_boxes_as_a_message_holds_and_no_more() -> None:
     many = [[8.0 * (n % 40) + 4, 8.0 * (n // 40) + 4, 6, 6, 0.9, 0.1, 0] for n in range(400)]
     assert len(decoded(columns(*many), kind="oriented", format="yolov8")) == MAX_FINDINGS
+
+
+def test_a_crowd_of_candidates_hides_no_other_thing() -> None:
+    crowd = [[100 + n / 100, 100, 50, 20, 0.1, 0.9, 0] for n in range(400)]
+    labels = [
+        found.label
+        for found in decoded(columns(*crowd, [250, 50, 20, 20, 0.5, 0.1, 0]), kind="oriented", format="yolov8")
+    ]
+    assert labels == ["burr", "scratch"]
+    with pytest.raises(TaskError, match=r"gave 2010 candidates, at most 2000 are compared; raise task.min_score"):
+        decoded(columns(*crowd[:201] * 10), kind="oriented", format="yolov8")

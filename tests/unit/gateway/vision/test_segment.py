@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gateway.inspection import Finding
-from gateway.vision.finding_rows import MAX_FINDINGS, MAX_OUTLINE, MAX_POINTS
+from gateway.inspection import MAX_FINDINGS, Finding
+from gateway.vision.finding_rows import MAX_OUTLINE, MAX_POINTS
 from gateway.vision.tasks import TaskError
 from protocols.faults import Code
 from tests.unit.gateway.vision.tensors import LETTERBOX, area, decoded, floats, task

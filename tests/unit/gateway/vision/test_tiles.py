@@ -11,7 +11,7 @@ from gateway.inspection import Finding
 from gateway.recipe_step import TILES, Tiles
 from gateway.vision.places import Place
 from gateway.vision.tasks import TaskError
-from gateway.vision.tiles import merged, pieces
+from gateway.vision.tiles import MOST, merged, pieces
 from protocols.faults import Code
 
 Box = tuple[float, float, float, float]
@@ -100,3 +100,9 @@ def test_the_order_does_not_matter(all_boxes: Sequence[Box], random: object) -> 
     shuffled = list(found)
     random.shuffle(shuffled)  # type: ignore[attr-defined]
     assert {f.box for f in join(*found)} == {f.box for f in join(*shuffled)}
+
+
+def test_more_than_can_be_joined_is_an_error_before_it_costs_seconds() -> None:
+    crowd = [Finding("a", 0.5, (n % 100, n // 100, n % 100 + 1, n // 100 + 1)) for n in range(MOST // 2 + 1)]
+    with pytest.raises(TaskError, match=r"show 402 things, at most 400 .* raise task.min_score"):
+        merged(WIDE, [crowd, crowd], 180, 100)
