@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -64,6 +65,16 @@ def test_what_was_there_is_no_frame_and_what_comes_is_one(folder: Path, camera: 
     shown = put(folder, "1.png", 1)
     assert np.array_equal(look(camera), shown)
     assert code_of(lambda: look(camera, 0.1)).code is Code.FRAME_TIMEOUT
+
+
+def test_what_is_no_file_holds_up_no_picture(folder: Path, camera: Camera) -> None:
+    (folder / "0.png").mkdir()
+    (folder / "1.png").symlink_to(folder / "1.png")
+    (folder / "2.png").symlink_to("nowhere")
+    (folder / "3.png").symlink_to("/dev/zero")
+    os.mkfifo(folder / "4.png")
+    shown = put(folder, "5.png", 5)
+    assert np.array_equal(look(camera, 2.0), shown)
 
 
 def test_a_picture_of_this_line_is_not_simulated(camera: Camera) -> None:

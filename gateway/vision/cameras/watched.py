@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -85,7 +86,9 @@ class WatchedFolder:
         try:
             data = np.fromfile(path, np.uint8) if state.size <= MAX_FILE else np.empty(0, np.uint8)
         except OSError:
-            return None  # gone again, or not readable yet: seen anew at the next look
+            if now - state.since < STALLED:
+                return None  # gone again, or not readable yet: seen anew at the next look
+            data = np.empty(0, np.uint8)  # else those behind it would wait for ever
         if data.size == state.size and not whole(data) and now - state.since < STALLED:
             return None
         state.done = True
@@ -101,7 +104,9 @@ class WatchedFolder:
                         continue
                     try:
                         about = entry.stat()
-                    except FileNotFoundError:
+                    except OSError:  # gone again, or a link in a circle
+                        continue
+                    if not stat.S_ISREG(about.st_mode):
                         continue
                     found.append((entry.name, about.st_size, about.st_mtime_ns))
         except OSError as error:

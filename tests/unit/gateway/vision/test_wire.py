@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.inspection import Finding, Observation
+from gateway.inspection import MAX_FINDINGS, Finding, Observation
 from gateway.judge import _sound as judge_sound
 from gateway.vision import finding_rows, wire
 from gateway.vision.finding_rows import WireError
@@ -225,7 +225,7 @@ def test_the_most_that_a_worker_may_say_goes_into_a_message() -> None:
         "\U0001f600" * 256,
         -1e9 / 3,
     )
-    seen = Observation((longest,) * finding_rows.MAX_FINDINGS, detail="\U0001f600" * wire.MAX_TEXT)
+    seen = Observation((longest,) * MAX_FINDINGS, detail="\U0001f600" * wire.MAX_TEXT)
     message = wire.decode_from_worker(body(wire.Observed(7, seen)))
     assert message == wire.Observed(7, seen)
 
