@@ -116,7 +116,7 @@ async def test_c10_a_trigger_that_stays_high_is_one_trigger(line: Line) -> None:
         assert len(vision.accepted) == 1
 
 
-async def test_c13_a_plc_that_starts_anew_triggers_nothing(line: Line) -> None:
+async def test_c13_a_plc_that_starts_anew_triggers_nothing_and_counts_anew(line: Line) -> None:
     vision, server = line
     async with enabled(server) as plc:
         await plc.write(Command(control=ENABLE, trigger_seq=3, part_id=1))
@@ -125,7 +125,10 @@ async def test_c13_a_plc_that_starts_anew_triggers_nothing(line: Line) -> None:
         await seen(plc, StatusBit.READY, on=False)
         await plc.write(Command(control=ENABLE))
         await seen(plc, StatusBit.READY)
-        assert len(vision.accepted) == 1
+        assert (len(vision.accepted), vision.role.missed) == (1, 0)
+        await plc.write(Command(control=ENABLE, trigger_seq=3, part_id=1, result_ack_seq=1))
+        await shown(plc, lambda o: o.result.result_seq == 2, 20)
+        assert len(vision.accepted) == 2, "the numbers of a PLC that starts anew begin again"
 
 
 async def test_c01_a_client_that_leaves_in_the_middle_finds_its_result_when_it_is_back(line: Line) -> None:
