@@ -16,7 +16,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from gateway.opcua import carrier, server_process, wire
+from gateway.opcua import carrier, serving, wire
 from gateway.opcua.carrier import Built, Outside
 from gateway.opcua.channel import StationProxy
 from protocols.link import LinkError, LinkState, Station
@@ -181,7 +181,7 @@ async def build(outside: Outside) -> Built:
         del data
         return PlayedServer(config, on_event)
 
-    return await server_process.build(outside, make)
+    return await serving.build(outside, make)
 
 
 if __name__ == "__main__":

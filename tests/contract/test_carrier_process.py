@@ -190,18 +190,6 @@ async def test_whatever_a_carrier_does_it_is_replaced_and_its_seats_go_down_and_
     assert why in capfd.readouterr().out
 
 
-async def test_one_that_is_killed_again_and_again_comes_back_each_time() -> None:
-    async with plant_of() as plant:
-        for starts in range(1, 4):
-            process = await plant.process(starts)
-            process.send_signal(signal.SIGKILL)
-            await plant.process(starts + 1)
-        await plant.process(4)
-        async with face_client(plant.port) as client:
-            plant.publish()
-            await client.until(lambda: client.status(FACE).get("heartbeat") == plant.beat, "shown")
-
-
 async def test_one_that_is_stopped_loses_its_seats_in_a_second_and_its_life_in_three(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
@@ -411,7 +399,7 @@ async def test_a_start_message_longer_than_a_socket_s_buffer_arrives() -> None:
         plant.board.close()
 
 
-async def test_it_gives_way_and_holds_no_more_from_life_to_life() -> None:
+async def test_one_that_is_killed_again_and_again_comes_back_gives_way_and_holds_no_more() -> None:
     async with plant_of() as plant:
         first = await plant.process()
         plant.carrier.tell(replace(plant.carrier.start, nice=5))
@@ -423,3 +411,6 @@ async def test_it_gives_way_and_holds_no_more_from_life_to_life() -> None:
         assert last.nice() == min(19, psutil.Process().nice() + 5)
         assert psutil.Process().num_fds() == before
         assert first.pid != last.pid
+        async with face_client(plant.port) as client:
+            plant.publish()
+            await client.until(lambda: client.status(FACE).get("heartbeat") == plant.beat, "shown")

@@ -134,7 +134,9 @@ def gone(pid: int) -> bool:
     return not psutil.pid_exists(pid)
 
 
-async def test_a_trigger_gives_findings_in_pixels_of_the_frame(recipe: Path) -> None:
+async def test_a_trigger_gives_findings_in_pixels_of_the_frame_and_the_standby_writes_its_picture(
+    recipe: Path, tmp_path: Path
+) -> None:
     async with line_of(settings_of(recipe)) as line:
         await line.ready()
         facts = line.facts
@@ -147,6 +149,14 @@ async def test_a_trigger_gives_findings_in_pixels_of_the_frame(recipe: Path) -> 
         assert seen.grab > 0
         assert seen.infer > 0
         assert seen.simulated
+        path = tmp_path / "pictures" / "1.png"
+        record = Inspection("cell1", Trigger(1, 1), Judgement.NG, 101, 1, 1, findings=seen.findings)
+        assert line.pool.picture(record, str(path))
+        await line.until(lambda: line.pictures)
+        picture = cv2.imread(str(path))
+        assert picture is not None
+        assert picture.shape == (512, 640, 3)
+        assert line.pictures == [str(path)]
 
 
 async def test_a_network_of_another_family_needs_a_recipe_and_no_code(tmp_path: Path) -> None:
@@ -159,25 +169,11 @@ async def test_a_network_of_another_family_needs_a_recipe_and_no_code(tmp_path: 
         assert 0.05 < finding.score < 0.95
 
 
-async def test_the_standby_writes_the_picture_of_the_inspected_frame(recipe: Path, tmp_path: Path) -> None:
-    async with line_of(settings_of(recipe)) as line:
-        await line.ready()
-        seen = await line.inspect()
-        path = tmp_path / "pictures" / "1.png"
-        record = Inspection("cell1", Trigger(1, 1), Judgement.NG, 101, 1, 1, findings=seen.findings)
-        assert line.pool.picture(record, str(path))
-        await line.until(lambda: line.pictures)
-        picture = cv2.imread(str(path))
-        assert picture is not None
-        assert picture.shape == (512, 640, 3)
-        assert line.pictures == [str(path)]
-
-
-async def test_a_crash_is_repeated_on_the_standby_with_the_same_frame(recipe: Path) -> None:
-    async with line_of(settings_of(recipe, crash_at=[7])) as line:
+async def test_a_death_is_repeated_on_the_standby(recipe: Path) -> None:
+    async with line_of(settings_of(recipe, crash_at=[7], exit_at=[8])) as line:
         await line.ready()
         first, _ = line.pids
-        seen = await line.inspect(part_id=7)
+        seen = await line.inspect(part_id=7)  # behind its exposure: the same frame again
         assert seen.fault is Code.NONE
         assert seen.findings
         assert line.exposures == [1]
@@ -186,14 +182,9 @@ async def test_a_crash_is_repeated_on_the_standby_with_the_same_frame(recipe: Pa
         await line.ready()
         assert first not in line.pids
         assert gone(first)
-
-
-async def test_a_death_before_the_exposure_is_repeated_with_a_new_frame(recipe: Path) -> None:
-    async with line_of(settings_of(recipe, exit_at=[7])) as line:
-        await line.ready()
-        assert (await line.inspect(part_id=7)).fault is Code.NONE
-        assert line.exposures == [1]
-        assert line.pool.counts.repeated == 1
+        assert (await line.inspect(part_id=8)).fault is Code.NONE  # before its exposure: a new frame
+        assert line.exposures == [1, 2]
+        assert line.pool.counts.repeated == 2
 
 
 async def test_a_frame_that_kills_twice_is_a_fault_and_the_pool_recovers(recipe: Path) -> None:
@@ -207,50 +198,39 @@ async def test_a_frame_that_kills_twice_is_a_fault_and_the_pool_recovers(recipe:
         assert (await line.inspect()).fault is Code.NONE
 
 
-async def test_a_hung_process_is_given_up_on_and_killed(recipe: Path) -> None:
-    async with line_of(settings_of(recipe, hang_at=[7])) as line:
+async def test_a_late_answer_is_dropped_and_a_hung_process_is_given_up_on_and_killed(recipe: Path) -> None:
+    async with line_of(settings_of(recipe, late_at=[6], late_ms=150, hang_at=[7])) as line:
         await line.ready()
-        hung, _ = line.pids
-        cycle = line.trigger(part_id=7)
+        pids = line.pids
+        late = line.trigger(part_id=6)
         await line.until(lambda: line.exposures)
+        line.pool.give_up(late)
+        await line.until(lambda: line.pool.counts.late)
+        await line.ready()
+        assert line.pids == pids[::-1]
+        hung = line.pids[0]
+        cycle = line.trigger(part_id=7)
+        await line.until(lambda: line.exposures[1:])
         line.pool.give_up(cycle)
         assert (await line.inspect()).fault is Code.NONE
         await line.until(lambda: gone(hung))
         await line.ready()
-        assert cycle not in line.outcomes
+        assert not {late, cycle} & line.outcomes.keys()
 
 
-async def test_a_late_answer_is_dropped_and_the_slow_process_serves_again(recipe: Path) -> None:
-    async with line_of(settings_of(recipe, late_at=[7], late_ms=150)) as line:
-        await line.ready()
-        pids = line.pids
-        cycle = line.trigger(part_id=7)
-        await line.until(lambda: line.exposures)
-        line.pool.give_up(cycle)
-        await line.until(lambda: line.pool.counts.late)
-        await line.ready()
-        assert line.pids == pids[::-1]
-        assert cycle not in line.outcomes
-
-
-async def test_a_killed_process_is_replaced_while_nothing_runs(recipe: Path) -> None:
+async def test_a_killed_process_is_replaced_while_nothing_runs_and_the_terminals_signals_end_none(recipe: Path) -> None:
     async with line_of(settings_of(recipe, standby=False)) as line:
         await line.ready(1)
         (pid,) = line.pids
+        for number in (signal.SIGINT, signal.SIGTERM):
+            os.kill(pid, number)
+        assert (await line.inspect()).fault is Code.NONE
+        assert line.pool.counts.died == 0
         os.kill(pid, signal.SIGKILL)
         await line.until(lambda: line.down is not None and line.down[0] is Code.WORKER_DIED)
         await line.ready(1)
         assert line.pids != [pid]
         assert (await line.inspect()).fault is Code.NONE
-
-
-async def test_the_terminals_signals_do_not_end_a_worker(recipe: Path) -> None:
-    async with line_of(settings_of(recipe, standby=False)) as line:
-        await line.ready(1)
-        for number in (signal.SIGINT, signal.SIGTERM):
-            os.kill(line.pids[0], number)
-        assert (await line.inspect()).fault is Code.NONE
-        assert line.pool.counts.died == 0
 
 
 def mismatch() -> bytes:
@@ -291,13 +271,13 @@ async def test_refused_models_leave_the_running_one_alone(recipe: Path, tmp_path
 
 async def test_a_refused_model_at_the_start_is_told_and_not_tried_again(tmp_path: Path) -> None:
     bad = models.recipe(tmp_path / "bad", b"no model")
-    async with line_of(settings_of(bad)) as line:
+    async with line_of(settings_of(bad, standby=False)) as line:
         await line.until(lambda: line.down is not None and line.down[0] is Code.MODEL_LOAD)
         await asyncio.sleep(0.3)
         assert line.pool.counts.started == 1
         good = models.recipe(tmp_path / "good", models.detector())
         assert (await line.pool.activate(good)).recipe == 1
-        await line.ready()
+        await line.ready(1)
         assert (await line.inspect()).fault is Code.NONE
 
 
@@ -328,27 +308,24 @@ async def test_a_black_and_a_frozen_frame_are_faults_and_the_next_is_fine(recipe
         assert codes == [Code.NONE, Code.IMAGE_INVALID, Code.NONE, Code.FRAME_REPEATED, Code.NONE]
 
 
-async def test_the_camera_goes_and_comes_back_by_itself(recipe: Path, tmp_path: Path) -> None:
-    folder = tmp_path / "pictures"
-    folder.mkdir()
-    cv2.imwrite(str(folder / "1.png"), np.random.default_rng(1).integers(0, 255, (64, 64, 3), np.uint8))
+async def test_a_camera_missing_at_the_start_is_waited_for_and_one_that_goes_comes_back(
+    recipe: Path, tmp_path: Path
+) -> None:
+    folder, away = tmp_path / "pictures", tmp_path / "away"
+    away.mkdir()
+    cv2.imwrite(str(away / "1.png"), np.random.default_rng(1).integers(0, 255, (64, 64, 3), np.uint8))
     settings = PoolSettings(recipe, FolderCamera(path=folder), worker=WorkerConfig(standby=False, nice=0))
     async with line_of(settings) as line:
-        await line.ready(1)
-        assert (await line.inspect()).fault is Code.NONE
-        folder.rename(tmp_path / "away")
         await line.until(lambda: line.down is not None and line.down[0] is Code.CAMERA_LINK)
-        assert (await line.inspect()).fault is Code.CAMERA_LINK
-        (tmp_path / "away").rename(folder)
+        away.rename(folder)
         await line.until(lambda: line.facts)
         assert (await line.inspect()).fault is Code.NONE
-        assert line.pool.counts.started == 1
-
-
-async def test_a_camera_missing_at_the_start_is_waited_for(recipe: Path, tmp_path: Path) -> None:
-    settings = PoolSettings(recipe, FolderCamera(path=tmp_path / "none"), worker=WorkerConfig(standby=False, nice=0))
-    async with line_of(settings) as line:
+        folder.rename(away)
         await line.until(lambda: line.down is not None and line.down[0] is Code.CAMERA_LINK)
+        assert (await line.inspect()).fault is Code.CAMERA_LINK
+        away.rename(folder)
+        await line.until(lambda: line.facts)
+        assert (await line.inspect()).fault is Code.NONE
         assert line.pool.counts.started == 1
 
 
@@ -417,8 +394,8 @@ from pathlib import Path
 from tests.contract.test_worker_process import line_of, settings_of
 
 async def main():
-    async with line_of(settings_of(Path(sys.argv[1]))) as line:
-        await line.ready()
+    async with line_of(settings_of(Path(sys.argv[1]), standby=False)) as line:
+        await line.ready(1)
         print("pids", *line.pids, flush=True)
         await asyncio.sleep(60)
 
@@ -443,7 +420,7 @@ def test_no_worker_outlives_a_killed_control_process(recipe: Path) -> None:
         control.wait()
         if control.stdout is not None:
             control.stdout.close()
-    assert len(pids) == 2
+    assert len(pids) == 1
     end = time.monotonic() + 5
     while any(psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE for pid in pids):
         assert time.monotonic() < end

@@ -94,7 +94,7 @@ async def asked(plant: Line, face: FaceClient, seq: int, part: int) -> dict[str,
 async def test_a_carrier_that_is_killed_and_stopped_again_and_again_costs_the_plc_nothing(
     new_stand: NewStand, bench: Bench
 ) -> None:
-    stand = carried(new_stand)
+    stand = carried(new_stand, {"cycle": {"deadline_ms": 1000}})  # what starts takes its share of a small computer
     parts = itertools.count(1)
     async with plant_of(stand) as (plant, first):
         plant.evidence.untouched = True
