@@ -211,7 +211,7 @@ async def test_e13_a_frozen_server_is_noticed_by_the_age_of_its_data_and_found_a
 
 
 @pytest.mark.timeout(180)
-@pytest.mark.parametrize("options", [[], ["--torn-ms", "1", "--moved"], ["--fault", "restart", "--fault-after", "0.3"]])
+@pytest.mark.parametrize("options", [["--torn-ms", "1", "--moved"], ["--fault", "restart", "--fault-after", "0.3"]])
 async def test_the_simulated_plc_says_that_the_contract_is_kept(tmp_path: Path, options: list[str]) -> None:
     plc = S7Server(port=free_port())
     vision = Vision(link := link_to(plc, Events(), timeout_ms=1000))
