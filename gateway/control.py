@@ -27,6 +27,8 @@ PATIENCE = 2.0
 """Seconds in which a request must be said, and may be read."""
 CALLERS = 4
 """At one time; more are turned away."""
+CROWD = 8 * CALLERS
+"""Who come while so many are there are not even listened to."""
 _CREDENTIALS = struct.Struct("3i")
 
 log = structlog.get_logger("control")
@@ -76,6 +78,9 @@ class Control:
                 (self._folder / SOCKET).unlink()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if len(self._callers) >= CROWD:
+            writer.close()
+            return
         task = asyncio.current_task()
         assert task is not None  # noqa: S101 - the server makes one for each caller
         self._callers.add(task)

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 WAITING = 4
 """Commands that may wait for the one before; the handshake lets one through at a time."""
+SHARE = 0.98
+"""Of command_timeout_s."""
 
 log = structlog.get_logger("station")
 
@@ -46,7 +48,7 @@ class RecipeChanges:
     def __init__(self, owner: Owner, setup: Setup) -> None:
         self._owner, self._setup = owner, setup
         self._pool: Pool | None = None
-        self._asked: asyncio.Queue[hs.Execute] = asyncio.Queue(maxsize=WAITING)
+        self._asked: asyncio.Queue[tuple[hs.Execute, float]] = asyncio.Queue(maxsize=WAITING)
         self._one = asyncio.Lock()
         self._log = log.bind(station=setup.name)
 
@@ -57,7 +59,7 @@ class RecipeChanges:
     def ask(self, request: hs.Execute) -> bool:
         """Change as soon as `run` comes to it; False if too much waits already."""
         try:
-            self._asked.put_nowait(request)
+            self._asked.put_nowait((request, self._end()))
         except asyncio.QueueFull:
             return False
         return True
@@ -65,9 +67,9 @@ class RecipeChanges:
     async def run(self) -> None:
         """Carry out what is asked for, until cancelled."""
         while True:
-            request = await self._asked.get()
+            request, end = await self._asked.get()
             async with self._one:
-                code, _ = await self._activate(request.param)
+                code, _ = await self._activate(request.param, end)
             self._owner.command_ended(request, code)
 
     async def by_person(self, number: int, who: str) -> tuple[Code, str]:
@@ -77,25 +79,35 @@ class RecipeChanges:
         async with self._one:
             self._owner.changing(True)
             try:
-                code, text = await self._activate(number)
+                code, text = await self._activate(number, self._end())
             finally:
                 self._owner.changing(False)
         level = 30 if code else 20
         self._log.log(level, "command", command=int(CommandCode.ACTIVATE_RECIPE), param=number, code=int(code), by=who)
         return code, text
 
-    async def _activate(self, number: int) -> tuple[Code, str]:
+    def _end(self) -> float:
+        """When a change asked for now must be done, a little before the driver is told that it took too long.
+
+        Counted from there, for it may wait for another one: what the driver was told has failed must not be done.
+        """
+        return asyncio.get_running_loop().time() + SHARE * self._setup.settings.command_timeout
+
+    async def _activate(self, number: int, end: float) -> tuple[Code, str]:
         recipe = self._setup.recipes.get(number)
         if recipe is None or self._pool is None:
             known = sorted(self._setup.recipes)
             self._log.warning("unknown_recipe", number=number, known=known)
             return Code.UNKNOWN_RECIPE, f"station {self._setup.name} has no recipe {number}; it has {known}"
         limit = self._setup.settings.command_timeout
+        too_late = f"recipe {recipe.name} was not ready within {limit:g} s (command_timeout_s)"
+        if asyncio.get_running_loop().time() >= end:
+            return Code.COMMAND_TIMEOUT, too_late
         try:
-            async with asyncio.timeout(limit):
+            async with asyncio.timeout_at(end):
                 facts = await self._pool.activate(recipe.folder)
         except TimeoutError:
-            return Code.COMMAND_TIMEOUT, f"recipe {recipe.name} was not ready within {limit:g} s (command_timeout_s)"
+            return Code.COMMAND_TIMEOUT, too_late
         except WorkerError as error:
             self._log.error("recipe_refused", recipe=recipe.name, code=int(error.code), detail=error.text)
             return error.code, error.text

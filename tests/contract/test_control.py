@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from gateway import control
-from gateway.control import CALLERS, SOCKET, Control, ControlError, ask
+from gateway.control import CALLERS, CROWD, SOCKET, Control, ControlError, ask
 from protocols.faults import Code
 
 REQUEST = {"command": "activate", "station": "cell1", "recipe": 2}
@@ -123,6 +123,18 @@ async def test_callers_who_say_nothing_are_let_go(tmp_path: Path, monkeypatch: p
             writer.close()
             await writer.wait_closed()
         assert await asked(tmp_path) == (0, "done")
+
+
+async def test_a_crowd_takes_no_more_descriptors_than_there_are_places(tmp_path: Path) -> None:
+    async with served(tmp_path, Station()):
+        before = len(list(Path("/proc/self/fd").iterdir()))
+        crowd = [await asyncio.open_unix_connection(tmp_path / SOCKET) for _ in range(CROWD + 30)]
+        async with asyncio.timeout(5):
+            for reader, _ in crowd[CROWD:]:
+                assert await reader.read() == b""  # nobody listens to these
+        assert len(list(Path("/proc/self/fd").iterdir())) <= before + len(crowd) + CROWD
+        for _, writer in crowd:
+            writer.close()
 
 
 async def test_a_gateway_that_does_not_answer_is_given_up(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from typing_extensions import override
 from gateway.vision.wire import ModelFacts
 from gateway.worker_team import WorkerError
 from protocols.faults import Code
+from protocols.handshake import CycleSettings
 from protocols.signals import StatusBit
 from tests.unit.gateway.played import Cell, Vision
 
@@ -120,6 +121,24 @@ async def test_b14_one_change_at_a_time(cell: Cell) -> None:
     assert (await first)[0] is Code.NONE
     await cell.until(lambda: cell.status.command_result == 2)
     assert len(cell.vision.activated) == 2
+
+
+async def test_b14_what_the_plc_was_told_has_failed_is_not_done_later() -> None:
+    """It has waited for a person's change for as long as it may take itself."""
+    cell = Cell(CycleSettings(command_timeout=0.1))
+    cell.vision = vision = Slow()
+    cell.station.use(vision)
+    cell.ready()
+    running = asyncio.create_task(cell.station.run())
+    person = asyncio.create_task(cell.station.recipes.by_person(2, "uid 1"))
+    await cell.until(lambda: not ready(cell))
+    cell.send(command=1, command_param=2, command_seq=1)
+    assert (await person)[0] is Code.COMMAND_TIMEOUT
+    vision.loaded.set()
+    await cell.until(lambda: cell.status.command_result != 1)
+    assert (cell.status.command_result, cell.status.recipe_active, vision.activated) == (Code.COMMAND_TIMEOUT, 1, [])
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
 
 
 async def test_b14_a_change_while_busy_is_refused_to_the_plc(cell: Cell) -> None:
