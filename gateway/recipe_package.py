@@ -21,9 +21,12 @@ from pathlib import Path
 from typing import BinaryIO
 
 from gateway.recipe import FILE
+from gateway.vision import proof
 
 MANIFEST = "manifest.json"
 """SHA-256 of every file of an exported recipe, by name."""
+STAY = frozenset({MANIFEST, proof.FILE})
+"""What does not become part of an imported recipe: that an engine was compared is believed of this computer only."""
 MAX_FILES = 500
 MAX_BYTES = 2 * 2**30
 MAX_RATIO = 200
@@ -80,7 +83,7 @@ class Package:
     def unpack(self, into: Path) -> None:
         """Write all files into the empty folder `into`; PackageError if one is not what the directory said of it."""
         for entry in self.entries:
-            if entry.name == MANIFEST:
+            if entry.name in STAY:
                 continue
             target = into / entry.name
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -186,7 +189,7 @@ class Package:
 def pack(folder: Path, out: Path) -> int:
     """Write the recipe folder as a ZIP file, the same bytes for the same content; how many files. PackageError."""
     package = Package(folder)
-    files = [entry.name for entry in package.entries if entry.name != MANIFEST]
+    files = [entry.name for entry in package.entries if entry.name not in STAY]
     new = out.with_name(f".{out.name}.new")
     try:
         if out.exists():

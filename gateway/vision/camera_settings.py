@@ -272,15 +272,16 @@ class OpenCvCamera(RealCamera):
         return self
 
     def _check_url(self, url: str) -> None:
+        if "@" in url:  # also behind a / or # of a password, where it is no part of the computer's name any more
+            text = "url holds a user; give user and password_file instead, so that no log shows the password"
+            raise ValueError(f"{text} (an @ that is part of the path is written %40)")
         try:
             parts = urlsplit(url)
             host, _ = parts.hostname, parts.port
-        except ValueError as error:
-            raise ValueError(f"url is no address: {error}") from None
+        except ValueError:  # it says what is wrong by citing it
+            raise ValueError("url is no address; it is written rtsp://computer:554/path") from None
         if parts.scheme not in SCHEMES or not host:
             raise ValueError(f"url must begin with {', '.join(f'{s}://' for s in SCHEMES)} and name a computer")
-        if "@" in parts.netloc:
-            raise ValueError("url holds a user; give user and password_file instead, so that no log shows the password")
 
 
 AnyCamera = SimulatedCamera | FolderCamera | OpenCvCamera | GenicamCamera | BaslerCamera | AravisCamera

@@ -4,6 +4,7 @@ crash, hang or eat memory."""
 from __future__ import annotations
 
 import json
+import math
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from gateway.recipe import Recipe
     from gateway.vision.frames import Pixels
 
+Point = tuple[float, float]
+Outline = tuple[Point, ...]
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
 
 
@@ -120,11 +123,25 @@ def _alone(found: Compared, recipe: Recipe, name: str, finding: Finding, margin:
 
 def distance(one: Finding, other: Finding) -> float:
     """How far the corners, outlines and points of two findings lie apart, in pixels."""
-    if len(one.points) != len(other.points):
+    if len(one.points) != len(other.points) or bool(one.outline) is not bool(other.outline):
         return float("inf")
     pairs = [*zip(one.box, other.box, strict=True)]
     pairs += [pair for a, b in zip(one.points, other.points, strict=True) for pair in zip(a[:2], b[:2], strict=True)]
-    return max(abs(a - b) for a, b in pairs)
+    far = max(abs(a - b) for a, b in pairs)
+    return max(far, _astray(one.outline, other.outline), _astray(other.outline, one.outline))
+
+
+def _astray(corners: Outline, outline: Outline) -> float:
+    """How far the corner that lies farthest from an outline lies from it."""
+    sides = [*zip(outline, (*outline[1:], *outline[:1]), strict=True)]
+    return max((min(_off(corner, *side) for side in sides) for corner in corners), default=0.0)
+
+
+def _off(point: Point, begin: Point, end: Point) -> float:
+    (x, y), (x1, y1), (x2, y2) = point, begin, end
+    length = (x2 - x1) ** 2 + (y2 - y1) ** 2
+    along = min(1.0, max(0.0, ((x - x1) * (x2 - x1) + (y - y1) * (y2 - y1)) / length)) if length else 0.0
+    return math.hypot(x - x1 - along * (x2 - x1), y - y1 - along * (y2 - y1))
 
 
 def _any(picture: Pixels) -> None:

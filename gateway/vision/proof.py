@@ -53,10 +53,17 @@ class Proof:
     most_box: float
     when: str
 
+    @property
+    def passed(self) -> bool:
+        """Whether its own figures say so."""
+        return self.pictures > 0 < self.findings and self.score <= self.most_score and self.box <= self.most_box
+
 
 def proven(folder: Path, sha256: str, runs: Runs) -> bool:
     """Whether a comparison of this network on this engine was passed, or none is needed."""
-    return runs.reference or any(sha256 in proof.models and proof.runs == runs for proof in read(folder))
+    return runs.reference or any(
+        sha256 in proof.models and proof.runs == runs and proof.passed for proof in read(folder)
+    )
 
 
 def read(folder: Path) -> list[Proof]:

@@ -125,14 +125,18 @@ async def test_callers_who_say_nothing_are_let_go(tmp_path: Path, monkeypatch: p
         assert await asked(tmp_path) == (0, "done")
 
 
+def descriptors() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
 async def test_a_crowd_takes_no_more_descriptors_than_there_are_places(tmp_path: Path) -> None:
     async with served(tmp_path, Station()):
-        before = len(list(Path("/proc/self/fd").iterdir()))
+        before = descriptors()
         crowd = [await asyncio.open_unix_connection(tmp_path / SOCKET) for _ in range(CROWD + 30)]
         async with asyncio.timeout(5):
             for reader, _ in crowd[CROWD:]:
                 assert await reader.read() == b""  # nobody listens to these
-        assert len(list(Path("/proc/self/fd").iterdir())) <= before + len(crowd) + CROWD
+        assert descriptors() <= before + len(crowd) + CROWD
         for _, writer in crowd:
             writer.close()
 

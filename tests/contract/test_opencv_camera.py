@@ -43,6 +43,10 @@ def look(camera: Camera, cycle: int = 1, budget: float = 10.0) -> np.ndarray:
         "http:///x",
         "rtsp://host:99999/x",
         "rtsp://user:secret@host/x",
+        "rtsp://user:sec/secret@host/x",
+        "rtsp://user:1#secret@host/x",
+        "rtsp://user:secret",
+        "rtsp://[secret",
         "rtsp://ho st/x",
     ],
 )
@@ -138,6 +142,15 @@ def test_a_file_leads_to_nothing_but_files(source: str, tmp_path: Path) -> None:
     capture = ffmpeg(source.format(path), "", OpenCvCamera(path=path))
     assert not capture.isOpened()
     capture.release()
+
+
+@pytest.mark.parametrize("path", ["x?user=a&pwd=secret", "user=a&password=secret&channel=1.sdp", "x#secret"])
+def test_i7_no_sentence_shows_what_follows_the_name_of_the_stream(path: str, capfd: pytest.CaptureFixture[str]) -> None:
+    camera = make_camera(OpenCvCamera(url=f"http://127.0.0.1:9/{path}", open_timeout_s=0.3))
+    told = code_of(lambda: come_once(camera)).text
+    camera.close()
+    assert "http://127.0.0.1:9/" in told
+    assert "secret" not in told + "".join(capfd.readouterr())
 
 
 def test_a_redirection_into_a_file_is_not_followed(server: MjpegServer, tmp_path: Path) -> None:

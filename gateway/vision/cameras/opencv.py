@@ -89,7 +89,11 @@ class Stream:
 
     @property
     def _name(self) -> str:
-        return self._config.url or f"USB camera {self._config.device}"
+        """Of an address what holds no secret: many a camera takes user and password in its query, or in its path."""
+        if self._config.url is None:
+            return f"USB camera {self._config.device}"
+        parts = urlsplit(self._config.url)
+        return urlunsplit((parts.scheme, parts.netloc, "/…" if "=" in parts.path else parts.path, "", ""))
 
 
 class VideoFile(OnDemand):

@@ -88,6 +88,12 @@ def test_what_is_packed_comes_back(folder: Path, target: Path, tmp_path: Path) -
     recipes.verify(recipes.load(target))
 
 
+def test_that_an_engine_was_compared_elsewhere_is_not_believed(folder: Path, target: Path, tmp_path: Path) -> None:
+    (folder / "engines.json").write_text("{}")
+    assert pack(folder, tmp_path / "part.zip") == 3
+    assert unpacked(archive(tmp_path / "made.zip", FILES | {"engines.json": b"{}"}), target) == FILES
+
+
 def test_the_same_content_is_the_same_file(folder: Path, tmp_path: Path) -> None:
     pack(folder, tmp_path / "a.zip")
     os.utime(folder / "model.onnx", (1, 1))

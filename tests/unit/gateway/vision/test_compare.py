@@ -1,5 +1,7 @@
 """What a comparison of two engines makes of their findings."""
 
+import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -63,6 +65,22 @@ def test_at_the_limit_one_may_miss_it(recipe: Recipe) -> None:
 def test_a_moved_keypoint_counts(recipe: Recipe) -> None:
     one, other = (Finding("scratch", 0.8, HOLE.box, points=((15.0, y, 0.9),)) for y in (15.0, 19.0))
     assert compared(recipe, [one], [other]).box == 4.0
+
+
+def test_a_moved_outline_counts_however_its_corners_are_listed(recipe: Recipe) -> None:
+    square = ((0.0, 0.0), (10.0, 0.0), (10.0, 10.0), (0.0, 10.0))
+    one = Finding("scratch", 0.8, (0, 0, 10, 10), square)
+    finer = replace(one, outline=((5.0, 0.0), (10.0, 0.0), (10.0, 10.0), (0.0, 10.0), (0.0, 0.0)))
+    assert compared(recipe, [one], [finer]).box == 0.0
+    turned = replace(one, outline=((5.0, 0.0), (10.0, 5.0), (5.0, 10.0), (0.0, 5.0)))
+    assert compared(recipe, [one], [turned]).box == compared(recipe, [turned], [one]).box > 3.5
+    assert compared(recipe, [one], [replace(one, outline=())]).box == math.inf
+
+
+def test_a_record_whose_own_figures_say_no_is_none(tmp_path: Path) -> None:
+    for figures in ((10, 5, 0.02, 0.0), (10, 5, 0.0, 2.0), (0, 0, 0.0, 0.0), (10, 5, math.nan, 0.0)):
+        proof.write(tmp_path, proof.Proof(("a" * 64,), RUNS, *figures, 0.01, 1.0, "now"))
+    assert not proof.proven(tmp_path, "a" * 64, RUNS)
 
 
 def test_a_record_holds_for_its_network_and_engine_alone(tmp_path: Path) -> None:
