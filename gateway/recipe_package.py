@@ -21,11 +21,10 @@ from pathlib import Path
 from typing import BinaryIO
 
 from gateway.recipe import FILE
-from gateway.vision import proof
 
 MANIFEST = "manifest.json"
 """SHA-256 of every file of an exported recipe, by name."""
-STAY = frozenset({MANIFEST, proof.FILE})
+STAY = frozenset({MANIFEST, "engines.json"})
 """What does not become part of an imported recipe: that an engine was compared is believed of this computer only."""
 MAX_FILES = 500
 MAX_BYTES = 2 * 2**30

@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 from gateway import recipe as recipes
 from gateway import recipe_package as packages
 from gateway.recipe_package import MANIFEST, Package, PackageError, pack
+from gateway.vision import proof
 
 MODEL = b"a model"
 RECIPE = f"""\
@@ -89,9 +90,9 @@ def test_what_is_packed_comes_back(folder: Path, target: Path, tmp_path: Path) -
 
 
 def test_that_an_engine_was_compared_elsewhere_is_not_believed(folder: Path, target: Path, tmp_path: Path) -> None:
-    (folder / "engines.json").write_text("{}")
+    (folder / proof.FILE).write_text("{}")
     assert pack(folder, tmp_path / "part.zip") == 3
-    assert unpacked(archive(tmp_path / "made.zip", FILES | {"engines.json": b"{}"}), target) == FILES
+    assert unpacked(archive(tmp_path / "made.zip", FILES | {proof.FILE: b"{}"}), target) == FILES
 
 
 def test_the_same_content_is_the_same_file(folder: Path, tmp_path: Path) -> None:
