@@ -272,8 +272,8 @@ def look_at_recipe(item: Item, recipe: Recipe, trial: Callable[[Recipe], Probed]
         below.add(f"model: {probed.error}", Status.ERROR)
         return probed
     facts = probed.facts
-    size = f"{facts.input_width} x {facts.input_height}"
-    below.add(f"model: {size}, {facts.provider}, labels {', '.join(facts.labels)}")
+    size = f"model: {facts.input_width} x {facts.input_height}, {facts.provider}" if facts.provider else "no network"
+    below.add(f"{size}, labels {', '.join(facts.labels)}")
     if facts.missed:
         below.add(f"model: {facts.missed}", Status.WARNING)
     for text in recipe_book.unknown_labels(recipe, facts.labels):

@@ -15,7 +15,7 @@ from gateway import bench_command, engine_command
 FORMATS: Mapping[str, tuple[str, ...]] = {
     "detect": (
         "end2end", "yolov5", "yolov8", "yolov8_grid", "yolox", "yolox_grid", "detr", "boxes", "tf_boxes",
-        "detection_output",
+        "ssd", "fastestdet", "detection_output",
     ),
     "classify": ("probabilities", "logits", "multilabel"),
     "anomaly": ("anomaly",),
@@ -25,6 +25,8 @@ FORMATS: Mapping[str, tuple[str, ...]] = {
     "semantic": ("logits", "probabilities", "labels"),
 }  # fmt: skip
 """By kind of task; a format alone means the first kind that has it."""
+MOST_LABELS = 100
+"""In one condition of a rule."""
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -111,8 +113,9 @@ def _new(options: argparse.Namespace) -> int:
     except (OSError, recipe.RecipeError) as error:
         shutil.rmtree(folder, ignore_errors=True)  # nothing half-made is left
         return _refuse(ModelError(f"{folder}: no recipe was made: {error}"))
-    print(f"{folder / recipe.FILE} is made: adapt its limits, then add {folder} to a station's `recipes` and say")
-    print("gateway check FILE")
+    print(f"{folder / recipe.FILE} is made. Whether model and format fit each other is told by")
+    print(f"gateway recipe check {folder}")
+    print(f"Adapt its limits, then add {folder} to a station's `recipes`, and say: gateway check FILE")
     return 0
 
 
@@ -167,6 +170,8 @@ def _input(kind: str, form: str, facts: Mapping[str, Any]) -> list[str]:
         ]
     if form in ("yolox", "yolox_grid") and floats:
         lines += ["    colour: bgr", "    scale: 1"]
+    elif form == "fastestdet" and floats:
+        lines.append("    colour: bgr")
     elif (kind in ("classify", "semantic") or form == "detr") and floats:
         lines.append("    # mean: [0.485, 0.456, 0.406] # of ImageNet, if the network was trained so")
         lines.append("    # std: [0.229, 0.224, 0.225]")
@@ -183,11 +188,14 @@ def _task(kind: str, form: str, labels: list[str], points: int | None) -> list[s
 
 def _rules(kind: str, labels: list[str]) -> list[str]:
     if kind == "classify":
-        bad, good = json.dumps(labels[1:] or labels), json.dumps(labels[0])
+        bad, good = labels[1:] or labels, json.dumps(labels[0])
         missing = f"label: {good}, min_score: 0.7, min_count: 0, max_count: 0"
+        named = f"  - {{ name: bad, when: {{ labels: {json.dumps(bad)}, min_score: 0.5 }}, verdict: NG, code: 100 }}"
+        if len(bad) > MOST_LABELS:
+            named = "  # name the bad ones in a rule of their own, verdict NG: they are too many for a guess"
         return [
             f"  # {good} is taken for the label of good parts: put it right if it is not",
-            f"  - {{ name: bad, when: {{ labels: {bad}, min_score: 0.5 }}, verdict: NG, code: 100 }}",
+            named,
             f"  - {{ name: not surely good, when: {{ {missing} }}, verdict: RECHECK, code: 900 }}",
         ]
     what = "label: anomaly" if kind == "anomaly" else "any: true"

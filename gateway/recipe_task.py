@@ -21,6 +21,8 @@ DetectFormat = Literal[
     "detr",
     "boxes",
     "tf_boxes",
+    "ssd",
+    "fastestdet",
     "detection_output",
 ]
 ANOMALY, REGION = "anomaly", "region"

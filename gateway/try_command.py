@@ -122,7 +122,13 @@ def _lines(
 def _share(share: Share, what: str) -> str:
     if not share.of:
         return f"not known, as there is no {what} part among the pictures"
-    return f"{share.count} of {share.of}; with 95 % confidence at most {100 * share.bound:.2g} % of {what} parts"
+    return f"{share.count} of {share.of}; with 95 % confidence at most {_percent(share.bound)} of {what} parts"
+
+
+def _percent(bound: float) -> str:
+    """Two digits; whatever would be rounded to a hundred is all."""
+    percent = 100 * bound
+    return f"{percent:.2g} %" if percent < 99.5 else "100 %"
 
 
 def _table(moved: Sequence[Moved]) -> Iterator[str]:

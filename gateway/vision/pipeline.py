@@ -49,14 +49,21 @@ class Pipeline:
         """Width and height of the first network's input."""
 
     def warm_up(self) -> float:
-        """Seconds that the networks of one inspection take; runs everything once but the camera. EngineError 2001."""
+        """Seconds that the networks of one inspection take; runs all but the camera once. EngineError 2001, TaskError 2006."""
         seconds = 0.0
         for look in self._looks:
             with self._named(look.step):
                 seconds += look.eye.warm_up()
-        with contextlib.suppress(EngineError, TaskError):  # so that the first part does not pay for first uses
-            self.look(np.zeros((1024, 1280, 3), np.uint8), rehearsed)
+        self._rehearse()
         return seconds
+
+    def _rehearse(self) -> None:
+        """So that the first part does not pay for first uses; TaskError 2006 where recipe and network do not fit."""
+        try:
+            self.look(np.zeros((1024, 1280, 3), np.uint8), rehearsed)
+        except (EngineError, TaskError) as error:
+            if error.code is Code.MODEL_MISMATCH:
+                raise
 
     def look(self, frame: Pixels, check: Check) -> tuple[Findings, float]:
         """The findings of all steps in pixels of the frame, and the seconds that networks ran.

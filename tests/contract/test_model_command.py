@@ -10,6 +10,8 @@ import onnx
 import pytest
 
 from gateway import cli, recipe
+from gateway.inspection import Finding, Trigger
+from gateway.judge import judge
 from tests import models
 
 
@@ -92,6 +94,15 @@ def test_every_format_makes_a_recipe(given: str, labels: str, file: Path, tmp_pa
     made = recipe.load(folder)
     assert list(recipe.mistakes(made)) == []
     assert (folder / "model.onnx").read_bytes() == file.read_bytes()
+
+
+def test_a_thousand_classes_make_a_recipe_that_passes_only_the_good_one(file: Path, tmp_path: Path) -> None:
+    folder, labels = tmp_path / "many", ",".join(f"kind {number}" for number in range(1000))
+    new = ["recipe", "new", str(folder), "--model", str(file), "--kind", "classify", "--format", "logits"]
+    assert cli.main([*new, "--labels", labels]) == 0
+    made = recipe.load(folder)
+    assert [(rule.verdict, rule.code) for rule in made.rules] == [("RECHECK", 900)]
+    assert judge(made, (Finding("kind 7", 0.9, (0, 0, 9, 9)),), Trigger(cycle=1, trigger_seq=1)).reason == 900
 
 
 def test_what_nobody_tells_is_asked_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

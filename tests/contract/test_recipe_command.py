@@ -74,6 +74,16 @@ def test_a_recipe_is_checked_listed_and_shown(tmp_path: Path, capsys: Said) -> N
     assert cli.main(["recipe", "check", str(tmp_path / "bad")]) == 1
 
 
+def test_a_recipe_without_a_network_is_checked(tmp_path: Path, capsys: Said) -> None:
+    (tmp_path / "plate").mkdir()
+    (tmp_path / "plate" / "recipe.yaml").write_text(
+        "recipe: plate\nnumber: 1\ntask: { kind: blob, looks: dark }\n"
+        "rules: [{ name: any, when: { any: true }, verdict: NG, code: 100 }]\n"
+    )
+    assert cli.main(["recipe", "check", str(tmp_path / "plate")]) == 0
+    assert "no network, labels blob" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("model", [b"", b"no model", models.detector()[:-40]], ids=["empty", "garbage", "truncated"])
 def test_b01_a_model_that_is_none(model: bytes, tmp_path: Path, place: Path, capsys: Said) -> None:
     folder = models.recipe(tmp_path / "plate", model)
@@ -138,6 +148,13 @@ def test_b06_no_library_is_ever_loaded_for_a_model() -> None:
 def test_b12_a_model_of_another_shape(tmp_path: Path, place: Path, capsys: Said) -> None:
     folder = models.recipe(tmp_path / "plate", models.float_detector())
     assert "end2end" in refused(folder, place, capsys)
+
+
+@pytest.mark.parametrize("form", ["yolov5", "yolox_grid", "yolov8_grid", "fastestdet", "ssd"])
+def test_b12_a_format_that_the_model_has_not(form: str, tmp_path: Path, place: Path, capsys: Said) -> None:
+    task = f"{{kind: detect, format: {form}, classes: [scratch, burr]}}"
+    folder = models.recipe(tmp_path / "plate", models.float_detector(), task=task)
+    assert re.search(r"task\.format|is the format|compare task", refused(folder, place, capsys))
 
 
 def test_b12_a_rule_for_a_label_the_model_never_says(tmp_path: Path, place: Path, capsys: Said) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import cv2
@@ -93,3 +94,11 @@ def test_pictures_that_kill_are_faults_and_end_the_trial(
     folder = models.recipe(tmp_path / "plate", models.detector())
     assert cli.main(["recipe", "try", str(folder), str(pictures)]) == 1
     assert "3 vision processes ended at pictures" in capsys.readouterr().err
+
+
+def test_where_every_part_went_wrong_the_share_is_all(folder: Path, pictures: Path, capsys: Said) -> None:
+    shutil.rmtree(pictures / "ok")
+    (pictures / "ok").mkdir()
+    shutil.copy(pictures / "ng" / "230.png", pictures / "ok")
+    assert cli.main(["recipe", "try", str(folder), str(pictures)]) == 0
+    assert "false rejects: 1 of 1; with 95 % confidence at most 100 % of good parts" in capsys.readouterr().out

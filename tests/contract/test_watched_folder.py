@@ -60,7 +60,9 @@ def begun_anew(camera: Camera) -> None:
 
 
 def test_what_was_there_is_no_frame_and_what_comes_is_one(folder: Path, camera: Camera) -> None:
-    assert code_of(lambda: look(camera, 0.1)).code is Code.FRAME_TIMEOUT
+    nothing = code_of(lambda: look(camera, 0.1))
+    assert nothing.code is Code.FRAME_TIMEOUT
+    assert "does anybody put pictures into" in nothing.text
     begun_anew(camera)
     shown = put(folder, "1.png", 1)
     assert np.array_equal(look(camera), shown)

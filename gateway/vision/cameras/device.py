@@ -25,6 +25,7 @@ from gateway.vision.cameras.pixels import Raw, decode, to_bgr
 from gateway.vision.frames import Pixels
 from protocols.faults import Code
 
+WIRE = "does the trigger wire reach the camera?"
 WAIT = 0.1
 """Seconds `Device.next` may wait: how soon the thread hears that it is to stop."""
 KEPT = 8
@@ -77,8 +78,10 @@ class DeviceCamera:
 
     exclusive = True
 
-    def __init__(self, device: Device, config: RealCamera, simulated: bool = False) -> None:
+    def __init__(self, device: Device, config: RealCamera, simulated: bool = False, ask: str = WIRE) -> None:
+        """`ask`: what to look at when nothing comes without our command."""
         self.simulated = simulated
+        self._ask = ask
         self.frozen_check = config.frozen_check
         self._device = device
         self._config = config
@@ -184,7 +187,7 @@ class DeviceCamera:
         return Grabbed(pixels, facts)
 
     def _hint(self) -> str:
-        return "; does the trigger wire reach the camera?" if self._mode == "hardware" else ""
+        return f"; {self._ask}" if self._mode == "hardware" else ""
 
 
 @dataclass(frozen=True, slots=True)

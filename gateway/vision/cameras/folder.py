@@ -26,7 +26,8 @@ def make(config: FolderCamera) -> Camera:
     paired = TriggeredCamera(
         trigger="hardware", starts=config.starts, early_ms=config.early_ms, frozen_check=config.frozen_check
     )
-    return DeviceCamera(WatchedFolder(config), paired)
+    ask = f"does anybody put pictures into {config.path}?"
+    return DeviceCamera(WatchedFolder(config), paired, ask=ask)
 
 
 class Folder(OnDemand):

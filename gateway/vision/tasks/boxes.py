@@ -47,6 +47,11 @@ def corners(boxes: Tensor) -> Tensor:
     return np.concatenate((boxes[:, :2] - half, boxes[:, :2] + half), axis=1)
 
 
+def sigmoid(values: Tensor) -> Tensor:
+    """In double precision."""
+    return np.asarray(1 / (1 + np.exp(-values.astype(np.float64))))
+
+
 def finite(tensor: Tensor, name: str) -> Tensor:
     """The tensor; TaskError when it holds NaN or infinity: one pass, as both survive a sum."""
     if tensor.dtype.kind != "f":

@@ -11,8 +11,9 @@ from gateway.vision.engines import EngineInfo, Tensor
 from gateway.vision.image import Placement
 from gateway.vision.tasks import TaskError
 from gateway.vision.tasks.boxes import findings, without_overlaps
-from gateway.vision.tasks.formats import FORMATS, Format, Reading
+from gateway.vision.tasks.formats import FORMATS, Format
 from gateway.vision.tasks.labels import labels_of
+from gateway.vision.tasks.reading import Reading
 from protocols.faults import Code
 
 AnyDetect = DetectSettings | Oriented | Segment | Keypoints

@@ -138,6 +138,23 @@ def test_a_detection_output_ends_where_it_says() -> None:
     assert seen(settings(format="detection_output"), {"detection_out": rows}) == [FIRST, SECOND]
 
 
+SHARES = floats([[[90 / 320, 45 / 256, 110 / 320, 55 / 256], [180 / 320, 80 / 256, 220 / 320, 120 / 256]] * 2])
+
+
+@pytest.mark.parametrize(("background", "at"), [("first", 0), ("last", 2), ("none", None)])
+def test_an_ssd_gives_a_score_for_each_class_and_for_nothing(background: str, at: int | None) -> None:
+    scores = floats([[[0.2, 0.72], [0.45, 0.3], [0.1, 0.7], [0.2, 0.1]]])  # the last two are told once, or not at all
+    if at is not None:
+        scores = np.insert(scores, at, [0.08, 0.25, 0.2, 0.99], axis=2)
+    form = settings(format="ssd", background=background)
+    assert seen(form, {"scores": scores, "boxes": SHARES}) == [FIRST, SECOND]
+
+
+def test_the_background_of_an_ssd_is_its_first_class() -> None:
+    scores = floats([[[0.9, 0.05, 0.05], [0.2, 0.45, 0.35]]])
+    assert seen(settings(format="ssd"), {"scores": scores, "boxes": SHARES[:, :2]}) == [SECOND]
+
+
 def test_rows_of_centres_from_a_built_in_suppression() -> None:
     rows = floats([[[100, 50, 20, 10, 0.72, 1], [200, 100, 40, 40, 0.45, 0], [0] * 6]])
     assert seen(settings(format="end2end", boxes="centre"), {"output0": rows}) == [FIRST, SECOND]
@@ -188,6 +205,17 @@ def iou(a: tuple[float, ...], b: tuple[float, ...]) -> float:
     return inner / ((a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - inner)
 
 
+def test_cells_of_fastestdet_tell_where_and_how_large() -> None:
+    planes = np.zeros((1, 7, 16, 20), np.float32)  # cells of 16 pixels
+    planes[0, :, 3, 6] = [0.9, math.atanh(0.25), math.atanh(-0.5), logit(20 / 320), logit(64 / 256), 0.1, 0.8]
+    planes[0, :, 9, 4] = [0.5, 0, 0, logit(0.1), logit(0.125), 0.9, 0.05]
+    planes[0, :, 9, 5] = [0.2, 0, 0, 0, 0, 1, 0]  # hardly anything
+    assert seen(settings(format="fastestdet"), {"758": planes}) == [
+        ("burr", 0.72, (90, 8, 110, 72)),
+        ("scratch", 0.45, (48, 128, 80, 160)),
+    ]
+
+
 # ---------------------------------------------------------------- what cannot be
 
 
@@ -217,7 +245,8 @@ def test_a_class_without_a_label_is_a_fault() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "shape"), [("yolov5", (1, 9, 8)), ("yolov8", (1, 7, 9)), ("yolox_grid", (1, 1680, 8))]
+    ("name", "shape"),
+    [("yolov5", (1, 9, 8)), ("yolov8", (1, 7, 9)), ("yolox_grid", (1, 1680, 8)), ("fastestdet", (1, 8, 4, 5))],
 )
 def test_another_number_of_classes_than_labels_is_a_mismatch(name: str, shape: tuple[int, ...]) -> None:
     with pytest.raises(TaskError, match="knows 3 classes") as caught:
@@ -228,6 +257,18 @@ def test_another_number_of_classes_than_labels_is_a_mismatch(name: str, shape: t
 def test_grids_of_another_size_are_a_mismatch() -> None:
     with pytest.raises(TaskError, match="1680 cells; is the format yolox"):
         seen(settings(format="yolox_grid"), {"o": np.zeros((1, 99, 7), np.float32)})
+
+
+@pytest.mark.parametrize("name", ["yolov8_grid", "fastestdet", "yolov5"])
+def test_an_output_of_other_dimensions_is_a_mismatch(name: str) -> None:
+    with pytest.raises(TaskError, match=r"task\.format") as caught:
+        seen(settings(format=name), {"o": np.zeros((2, 7, 16, 20) if name != "yolov5" else (1, 2, 9, 7), np.float32)})
+    assert caught.value.code is Code.MODEL_MISMATCH
+
+
+def test_an_ssd_needs_scores_for_each_box() -> None:
+    with pytest.raises(TaskError, match="4 boxes and 3 rows"):
+        seen(settings(format="ssd"), {"scores": np.zeros((1, 3, 3), np.float32), "boxes": SHARES})
 
 
 def test_lists_of_different_length_are_a_fault() -> None:
