@@ -134,7 +134,7 @@ def corners(rectangle: Any) -> list[tuple[float, float]]:
         (columns([100, 50, 40, 20, 0.1, 7, 0]), "yolov8", Code.OUTPUT_INVALID),
         (columns([100, 50, 40, 20, 0.1, 0]), "yolov8", Code.MODEL_MISMATCH),
         (columns([100, 50, 40, 20, 0.1, 0, 0, 0]), "yolov8", Code.MODEL_MISMATCH),
-        ({"output0": floats([100, 50])}, "yolov8", Code.OUTPUT_INVALID),
+        ({"output0": floats([100, 50])}, "yolov8", Code.MODEL_MISMATCH),
         ({"output0": floats([[[1, 2, 3, 4, 0.9, 2, 0]]])}, "end2end", Code.OUTPUT_INVALID),
         ({"output0": floats([[[1, 2, 3, 4, 0.9, 0.5, 0]]])}, "end2end", Code.OUTPUT_INVALID),
         ({"output0": floats([[[1, 2, 3, 4, 0.9, 0]]])}, "end2end", Code.OUTPUT_INVALID),
