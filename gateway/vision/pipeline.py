@@ -49,7 +49,7 @@ class Pipeline:
         """Width and height of the first network's input."""
 
     def warm_up(self) -> float:
-        """Seconds that the networks of one inspection take; runs all but the camera. EngineError 2001, TaskError 2006."""
+        """Seconds the networks of one inspection take; runs all but the camera. EngineError 2001, TaskError 2006."""
         seconds = 0.0
         for look in self._looks:
             with self._named(look.step):
