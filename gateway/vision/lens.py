@@ -23,13 +23,19 @@ class Lens:
     """Straight pixels of frames, and the way of findings between both."""
 
     def __init__(self, calibration: Calibration) -> None:
+        """MemoryError for a frame of more pixels than this process may hold."""
         self.calibration = calibration
         fx, fy, cx, cy = calibration.camera
         matrix = np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1]])
         size = calibration.width, calibration.height
-        self._maps = cv2.initUndistortRectifyMap(
-            matrix, np.array(calibration.distortion), np.eye(3), matrix, size, cv2.CV_16SC2
-        )
+        try:
+            self._maps = cv2.initUndistortRectifyMap(
+                matrix, np.array(calibration.distortion), np.eye(3), matrix, size, cv2.CV_16SC2
+            )
+        except cv2.error as error:
+            if error.code == cv2.Error.STS_NO_MEM:
+                raise MemoryError from error
+            raise
         self._straight = np.empty((calibration.height, calibration.width, 3), np.uint8)
 
     def straight(self, frame: Pixels, place: Place) -> Pixels:

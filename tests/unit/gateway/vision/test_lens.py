@@ -160,3 +160,14 @@ def test_a_calibration_that_does_not_fit_is_refused(
         recipes.load(tmp_path)
     assert expected in caught.value.text
     assert caught.value.code is Code.CONFIG_INVALID
+
+
+def test_a_frame_of_more_pixels_than_there_is_memory_for_is_told_as_such(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        error = cv2.error("Insufficient memory")
+        error.code = cv2.Error.STS_NO_MEM
+        raise error
+
+    monkeypatch.setattr(cv2, "initUndistortRectifyMap", full)
+    with pytest.raises(MemoryError):
+        Lens(Calibration.model_validate(document()))
