@@ -136,7 +136,7 @@ async def test_c01_c02_a_cut_at_any_step_costs_no_part_and_doubles_none(step: st
     async with server() as plc, at_work(plc) as line:
         for part in range(1, 6):
             asking = asyncio.create_task(line.good(part))
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(BACK):
                 while not STEPS[step](plc.image()):  # noqa: ASYNC110
                     await asyncio.sleep(0)
             plc.cut()

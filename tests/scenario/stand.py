@@ -137,7 +137,7 @@ class Stand:
                 [*self.wrapper, sys.executable, "-m", self.program, "run", str(self.config)],
                 stdin=subprocess.DEVNULL, stdout=out, stderr=out, env=self.environment, cwd=self.folder,
             )  # fmt: skip
-        await until(lambda: self._started(before) or not self.running, 20, "the gateway starts")
+        await until(lambda: self._started(before) or not self.running, 40, "the gateway starts")
         assert self.running, f"the gateway did not start:\n{self.log_text()}"
         self._remember()
 
