@@ -127,6 +127,8 @@ class WorkerTeam:
         if member is None:
             return
         match message:
+            case wire.Ready() if member.facts is not None:
+                self.lose(member, "the vision process said twice what it has loaded")
             case wire.Ready(facts):
                 worker.labels = frozenset(facts.labels)
                 member.facts = facts

@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 
 from gateway.inspection import Finding, FrameFacts, Observation
 from gateway.vision.finding_rows import MAX_LABEL, WireError, findings_of, real, rows_of, sentence, text
-from protocols.faults import Code
+from protocols.faults import CATALOGUE, Code, FaultClass
 
 MAX_MESSAGE = 640 * 1024
 """More than the longest labels, texts and outlines that the bounds below allow, written in JSON."""
@@ -280,6 +280,14 @@ def _code(message: dict[str, Any], name: str) -> Code:
         raise WireError(f"{name} is no fault code") from error
 
 
+def _ailment(message: dict[str, Any]) -> Code:
+    """Why nobody can look: a fault, or nothing seen would count as nothing found."""
+    code = _code(message, "code")
+    if code is Code.NONE or CATALOGUE[code].cls is not FaultClass.FAULT:
+        raise WireError(f"code {int(code)} is no fault")
+    return code
+
+
 def _frame_facts(row: object) -> FrameFacts:
     match row:
         case [int() | None as number, int() | float() | None as at, bool() as jumped] if type(number) is not bool:
@@ -348,12 +356,12 @@ def decode_from_worker(body: bytes, labels: frozenset[str] | None = None) -> Fro
         case "Ready":
             return Ready(_facts(message))
         case "Failed":
-            return Failed(_code(message, "code"), sentence(message, "text", MAX_TEXT))
+            return Failed(_ailment(message), sentence(message, "text", MAX_TEXT))
         case "PictureDone":
             path, error = text(message, "path", 4096), sentence(message, "error", MAX_TEXT)
             return PictureDone(_integer(message, "cycle"), path, error)
         case "CameraDown":
-            return CameraDown(_code(message, "code"), sentence(message, "text", MAX_TEXT))
+            return CameraDown(_ailment(message), sentence(message, "text", MAX_TEXT))
         case "CameraUp":
             return CameraUp()
         case "FrameCame":

@@ -26,6 +26,14 @@ def test_exposure_and_outcome_are_told_once(pair: Line) -> None:
     assert pair.pool.counts.late == 1
 
 
+def test_a_worker_that_says_it_has_another_recipe_by_now_is_replaced(pair: Line) -> None:
+    pair.workers[0].says(wire.Ready(wire.ModelFacts(recipe=2, recipe_name="other", labels=("burr",))))
+    assert not pair.workers[0].alive()
+    assert ("ready", 2) not in pair.news()
+    pair.inspect(1)
+    assert pair.workers[1].order.cycle == 1
+
+
 def test_the_standby_cannot_answer_for_the_active(pair: Line) -> None:
     pair.inspect(1)
     pair.workers[1].says(wire.Exposed(1, 5.0, 0.01))
