@@ -342,6 +342,10 @@ def _variant_mistakes(recipe: Recipe) -> Iterator[tuple[Location, str]]:
                 yield ("variants", index, "zones"), f"{yamlfile.dotted(location)}: {message}"
 
 
+SINGLE = frozenset({"code", "width", "circle"})
+"""Kinds of tasks that read or measure one thing, and find nothing where it is hidden or missing."""
+
+
 def doubts(recipe: Recipe) -> Iterator[str]:
     """What is allowed in a recipe but seldom meant."""
     least = min(step.task.min_score for step in recipe.steps)
@@ -349,6 +353,7 @@ def doubts(recipe: Recipe) -> Iterator[str]:
         if rule.when is not None and rule.when.max_score is not None and rule.when.max_score <= least:
             text = f"rule {rule.name!r} never fires, as nothing below task.min_score ({least}) is found"
             yield f"{text}; lower that, or raise max_score"
+    yield from _unmissed(recipe)
     covered: set[str] = set()
     for asks in (rule.asks for rule in recipe.rules if rule.asks is not None):
         if asks.wanted is None:
@@ -357,6 +362,19 @@ def doubts(recipe: Recipe) -> Iterator[str]:
     covered |= {REGION, UNSEEN}  # what is a region is an anomaly already, and what is unseen is never OK
     if unused := sorted(set(recipe.classes or ()) - covered):
         yield f"no rule looks at {', '.join(unused)}: such a part is OK; add a rule if it is not"
+
+
+def _unmissed(recipe: Recipe) -> Iterator[str]:
+    """Steps that read or measure one thing, which nobody would miss."""
+    for step in (step for step in recipe.steps if step.task.kind in SINGLE):
+        labels = frozenset(step.task.classes or ())
+        for rules in (kind.rules for kind in (*recipe.varied.values(),) or (recipe,)):
+            missed = (rule.asks for rule in rules if rule.asks is not None and rule.asks.holds(0))
+            if not any(asks.wanted is None or asks.wanted & labels for asks in missed):
+                what = ", ".join(sorted(labels))
+                text = f"no rule misses {what}: a part on which step {step.name!r} finds nothing is OK"
+                yield f"{text}; add a rule with expect"
+                break
 
 
 def unknown_labels(recipe: Recipe, labels: tuple[str, ...]) -> Iterator[str]:

@@ -107,3 +107,16 @@ def test_steps_without_networks_look_at_what_another_found(tmp_path: Path) -> No
     (value,) = (f.value for f in found if f.label == "hole")
     assert value == pytest.approx(2 * math.sqrt((frame == 0).sum() / math.pi), abs=0.5), "as its area says"
     assert (ready.provider, ready.size) == ("", (0, 0))
+
+
+def test_a_width_that_nobody_misses_is_doubtful(tmp_path: Path) -> None:
+    wide = {"name": "wide", "when": {"label": "width", "min_value": 10}, "verdict": "NG", "code": 1}
+    there = {"name": "there", "expect": {"label": "width"}, "verdict": "NG", "code": 2}
+    task = {"kind": "width", "line": [0, 0, 50, 0]}
+    (told,) = recipes.doubts(load(tmp_path, task=task, rules=[wide]))
+    assert told.startswith("no rule misses width: a part on which step ")
+    assert list(recipes.doubts(load(tmp_path, task=task, rules=[wide, there]))) == []
+    special = {"name": "special", "serial": "X*", "rules": [wide]}
+    other = {"verdict": "NG", "code": 3}
+    varied = load(tmp_path, task=task, rules=[wide, there], variants=[special], unknown_part=other)
+    assert [doubt for doubt in recipes.doubts(varied) if "misses" in doubt] == [told]
