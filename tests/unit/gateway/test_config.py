@@ -196,6 +196,7 @@ def test_loading_makes_nothing(place: Path) -> None:
         ("data_dir: data", "data_dir: " + "x" * 300, "2:1: data_dir: cannot be used (File name too long)"),
         ("[one, two]", f"[one, {'x' * 300}]", "8:20: stations[0].recipes[1]: " + "x" * 300 + ": there is no"),
         ("data_dir: data", 'data_dir: ""', "2:1: data_dir: is empty; name a folder"),
+        ("data_dir: data", "data_dir: data\nopcua:", "3:1: opcua: is empty, and there would be no OPC UA server"),
         ("data_dir: data", "data_dir: line.yaml/x", "2:1: data_dir: line.yaml is not a folder; name another place"),
     ],
 )  # fmt: skip
