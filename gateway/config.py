@@ -93,7 +93,7 @@ def _checked(path: Path, *, with_recipes: bool) -> Loaded:
     problems += (document.problem(place, text) for place, text in mistakes(stations))
     problems += (document.problem(place, text) for place, text in _tag_mistakes(stations, devices, document))
     problems += (document.problem(place, text) for place, text in opcua_mistakes(stations, document.at(("opcua",))))
-    if document.at(("opcua",)) is None and isinstance(document.data, dict) and "opcua" in document.data:
+    if "opcua" in document.data and document.data["opcua"] is None:
         text = "is empty, and there would be no OPC UA server; add users, or remove the key"
         problems.append(document.problem(("opcua",), text))
     data_dir = document.at(("data_dir",))
