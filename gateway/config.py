@@ -94,8 +94,8 @@ def _checked(path: Path, *, with_recipes: bool) -> Loaded:
     problems += (document.problem(place, text) for place, text in _tag_mistakes(stations, devices, document))
     problems += (document.problem(place, text) for place, text in opcua_mistakes(stations, document.at(("opcua",))))
     if "opcua" in document.data and document.data["opcua"] is None:
-        text = "is empty, and there would be no OPC UA server; add users, or remove the key"
-        problems.append(document.problem(("opcua",), text))
+        empty = "is empty, and there would be no OPC UA server; add users, or remove the key"
+        problems.append(document.problem(("opcua",), empty))
     data_dir = document.at(("data_dir",))
     if data_dir == "":
         problems.append(document.problem(("data_dir",), "is empty; name a folder"))
