@@ -33,6 +33,7 @@ class Semantic:
         self._settings, self._format = settings, name
         self._shift = 1 if settings.background == "first" else 0
         self._size = info.input.shape[1], info.input.shape[0]
+        self._left_out = 0
         if len(info.outputs) != 1:
             text = f"a network of format {name} has one output, the model has {', '.join(info.outputs) or 'none'}"
             raise TaskError(Code.MODEL_MISMATCH, text)
@@ -45,6 +46,9 @@ class Semantic:
         seen = [
             (region, score) for region in regions if (score := self._score(planes, region)) >= self._settings.min_score
         ][:MAX_FINDINGS]
+        if self._left_out and len(seen) < MAX_FINDINGS:
+            text = f"{self._left_out} regions are left out as smaller than {MAX_FINDINGS} others that score too little"
+            raise TaskError(Code.OUTPUT_INVALID, f"{text}; raise task.min_region")
         most = budget(len(seen))
         return tuple(self._finding(region, score, numbers.shape, placement, most) for region, score in seen)
 
@@ -90,7 +94,8 @@ class Semantic:
             raise TaskError(Code.MODEL_MISMATCH, f"{text}; compare task.classes and task.background with the model")
 
     def _regions(self, numbers: Tensor) -> Iterator[Region]:
-        """The largest places of each class."""
+        """The largest places of each class; counts those left out."""
+        self._left_out = 0
         for number in range(len(self.labels)):
             hot = (numbers == number).view(np.uint8)
             left, top, wide, high = cv2.boundingRect(hot)
@@ -98,8 +103,10 @@ class Semantic:
                 continue
             _, marks, stats, _ = cv2.connectedComponentsWithStats(hot[top : top + high, left : left + wide])
             areas = stats[1:, cv2.CC_STAT_AREA]
-            largest = np.argsort(-areas, kind="stable")[:MAX_FINDINGS]
-            for index in largest[areas[largest] >= self._settings.min_region].tolist():
+            order = np.argsort(-areas, kind="stable")
+            fitting = order[areas[order] >= self._settings.min_region]
+            self._left_out += max(0, len(fitting) - MAX_FINDINGS)
+            for index in fitting[:MAX_FINDINGS].tolist():
                 x, y, width, height, area = stats[index + 1].tolist()
                 part = marks[y : y + height, x : x + width] == index + 1
                 x, y = x + left, y + top

@@ -74,6 +74,20 @@ def test_regions_come_back_to_the_frame() -> None:
     assert area(found[0]) == 160 * 80
 
 
+def test_regions_left_out_for_others_that_score_too_little_are_told() -> None:
+    """A hundred doubtful places of four pixels, and a sure one of a pixel that no list has room for."""
+    plane = np.zeros((1, 256, 320), np.float32)
+    for n in range(MAX_FINDINGS):
+        plane[0, 4 * (n // 50) : 4 * (n // 50) + 2, 4 * (n % 50) : 4 * (n % 50) + 2] = 0.55
+    plane[0, 200, 200] = 0.99
+    given: dict[str, Any] = {"kind": "semantic", "format": "probabilities", "classes": ("dirt",), "min_score": 0.9}
+    with pytest.raises(TaskError, match=r"1 regions are left out .* raise task.min_region") as caught:
+        decoded({"out": plane}, min_region=1, **given)
+    assert caught.value.code is Code.OUTPUT_INVALID
+    plane[0, 200, 200] = 0.0
+    assert decoded({"out": plane}, min_region=1, **given) == ()
+
+
 def test_noise_stays_within_a_message() -> None:
     noise = np.random.default_rng(5).integers(0, 3, (1, 256, 320))
     found = decoded({"out": noise}, kind="semantic", format="labels")
