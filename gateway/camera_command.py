@@ -100,7 +100,7 @@ def _station(stations: tuple[StationConfig, ...], name: str | None) -> StationCo
         if station.name == name or (name is None and len(stations) == 1):
             return station
     known = ", ".join(station.name for station in stations)
-    raise _Failed(f"there is no station {name}; " + known if name else f"which station? {known}")
+    raise _Failed(f"there is no station {name}; there is {known}" if name else f"which station? {known}")
 
 
 def _order(station: StationConfig, action: str, seconds: float, out: Path) -> dict[str, Any]:
