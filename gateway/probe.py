@@ -93,7 +93,8 @@ async def _probe(settings: PoolSettings) -> Probed:
         os.close(ring)
     if isinstance(outcome, ModelFacts):
         return Probed(outcome, camera=ear.camera)
-    return Probed(None, f"{outcome}: {ended}" if ear.died else outcome, ear.camera)
+    # Of a crash the first line is for people; what stacks it left says the log of a running gateway.
+    return Probed(None, f"{outcome}: {ended}".splitlines()[0] if ear.died else outcome, ear.camera)
 
 
 async def _outcome(ear: _Ear, seconds: float) -> ModelFacts | str:

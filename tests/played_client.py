@@ -26,6 +26,8 @@ class PlayedSource:
         self._sink = sink
         self._fails = bool(device.config.get("fails"))
         self._names = list(device.config["tags"])
+        self._wanted: dict[str, Value] | None = {}
+        """What is to be written when the device is there; None: it is."""
 
     async def run(self) -> None:
         if self._fails:
@@ -37,9 +39,15 @@ class PlayedSource:
             name: TagValue(number, Quality.GOOD, Code.NONE, "", now, utc) for number, name in enumerate(self._names)
         }
         self._sink.values(values)
+        wanted, self._wanted = self._wanted or {}, None
+        for name, value in wanted.items():
+            self.want(name, value)
         await asyncio.get_running_loop().create_future()
 
     def want(self, name: str, value: Value) -> None:
+        if self._wanted is not None:
+            self._wanted[name] = value
+            return
         self._sink.written(name, value, "it does not like it" if value == 13 else "")
 
 

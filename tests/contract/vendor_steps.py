@@ -31,11 +31,14 @@ def grab(camera: DeviceCamera, cycle: int = 1) -> Image:
 
 
 def outcome(camera: DeviceCamera, cycle: int, budget: float = 10.0) -> Code:
-    """Of a trigger whose frame may be torn: then it is a fault that says so, and the camera is not lost."""
+    """Of a trigger whose frame may be torn: then it is a fault that says so, and the camera is not lost.
+
+    The driver may hand a torn frame over after a newer whole one: that is out of order, and a fault too.
+    """
     try:
         camera.grab(buffer(), Order(cycle, 0, budget))
     except CameraError as error:
-        if error.lost or not ("not whole" in error.text or error.code is Code.FRAME_TIMEOUT):
+        if error.lost or not ("not whole" in error.text or error.code in (Code.FRAME_TIMEOUT, Code.FRAME_REPEATED)):
             raise
         return error.code
     return Code.NONE
