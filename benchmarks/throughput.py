@@ -19,7 +19,8 @@ def run(quick: bool) -> dict[str, Any]:
     """Runs a second of one station with `overlap` and of `session.run` alone, in turns; one thread each, nice 10."""
     seconds, rounds = (3.0, 2) if quick else (8.0, 5)
     alone: list[float] = []
-    rates: dict[str, list[float]] = {"full": [], "small": []}
+    rates: dict[str, list[float]] = {"full": [], "small": [], "serial": []}
+    against_serial: list[float] = []
     ratios: dict[str, list[float]] = {name: [] for name in ("full", "small", "full, no grab", "small, no grab")}
     shares: dict[str, dict[str, float]] = {}
     with rig.folder() as place:
@@ -31,9 +32,13 @@ def run(quick: bool) -> dict[str, Any]:
                 rates[name].append(rate)
                 ratios[name].append(rate / alone[-1])
                 ratios[f"{name}, no grab"].append(1 / (1 / rate - shares[name]["grab"] / 1e3) / alone[-1])
+            rate, shares["serial"] = _inspections(cameras["full"], seconds, overlap=False)
+            rates["serial"].append(rate)
+            against_serial.append(rates["full"][-1] / rate)
     return {
         "a_second": {name: round(statistics.median(values), 2) for name, values in {"bare": alone, **rates}.items()},
         "ratio": {name: round(statistics.median(values), 3) for name, values in ratios.items()},
+        "overlap / serial": round(statistics.median(against_serial), 3),
         "milliseconds": shares,
         "rounds": rounds,
     }
@@ -46,17 +51,18 @@ def _bare(seconds: float) -> float:
     return float(done.stdout)
 
 
-def _inspections(camera: dict[str, str], seconds: float) -> tuple[float, dict[str, float]]:
+def _inspections(camera: dict[str, str], seconds: float, *, overlap: bool = True) -> tuple[float, dict[str, float]]:
     """Results a second as the PLC gets them, and the median milliseconds of grab and network in them."""
     settings: dict[str, Any] = {
-        "cycle": {"overlap": True},
+        "cycle": {"overlap": overlap},
         "worker": {"standby": False},
         "pictures": {"keep": 0},
     }
     with rig.gateway(parts.DEMO, camera, **settings) as gateway:
         gateway.settle()
-        gateway.cycles(20, poll_us=POLL_US, depth=2)
-        cycles = gateway.cycles(10**6, seconds=seconds, poll_us=POLL_US, depth=2)
+        depth = 2 if overlap else 1
+        gateway.cycles(20, poll_us=POLL_US, depth=depth)
+        cycles = gateway.cycles(10**6, seconds=seconds, poll_us=POLL_US, depth=depth)
         rows = gateway.recorded(len(cycles)).values()
     rate = (len(cycles) - 1) / (cycles[-1].at - cycles[0].at)
     grab, infer = (statistics.median(getattr(row, name) for row in rows) * 1e3 for name in ("grab", "infer"))
@@ -73,7 +79,12 @@ def tables(found: dict[str, Any]) -> Sequence[Table]:
         share = shares[name]
         figures = [share["period"], share["grab"], share["network"]]
         rows.append([f"station, {label}", f"{rates[name]:.1f}", ratios[name], ratios[f"{name}, no grab"], *figures])
+    share = shares["serial"]
+    rows.append(
+        ["the same without overlap", f"{rates['serial']:.1f}", "", "", share["period"], share["grab"], share["network"]]
+    )
     text = (
+        f"With overlap {found['overlap / serial']:g} times the inspections of 1280 x 1024 frames that are without. "
         "One station, one engine thread, `overlap`, frames from a folder of uncompressed files (read and decoded by "
         "the vision process itself: GRAB), no pictures kept; against `session.run` in a loop in a process of its own, "
         f"one thread, the same nice {bare.NICE}. Without grab: the ratio if a frame took no time, as from a camera "
